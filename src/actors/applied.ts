@@ -1,0 +1,84 @@
+/**
+ * Applied positions: how far the order host has read, in memory. Lets a reader wait until the host has seen a given end.
+ *
+ * A1: a position only grows, and covers exactly the records the actors have seen.
+ */
+import type { Positions } from '../log/event-log.ts'
+
+export interface Applied {
+  /** Begins at these positions. Records below them were applied before this process started. */
+  load(positions: Positions): void
+  position(topic: string, partition: number): number
+  /** Notes that a record was applied. */
+  pass(topic: string, partition: number, offset: number): void
+  /** Copies the positions, holding back those in `floors` (lowest offset that must be read again). */
+  snapshot(floors: Positions): Map<string, Map<number, number>>
+  /** Whether every position has reached its target. */
+  hasReached(target: Positions): boolean
+  /** Resolves true when the target is reached, false when time is up or the signal aborts. */
+  whenReached(target: Positions, timeoutMs: number, signal?: AbortSignal): Promise<boolean>
+  /** Wakes those whose target is reached. Call once per batch. */
+  notify(): void
+}
+
+/** Creates the positions of a host that has read nothing. */
+export function createApplied(): Applied {
+  const positions = new Map<string, Map<number, number>>()
+  const waiters = new Set<{ target: Positions; resolve: (reached: boolean) => void }>()
+
+  const position = (topic: string, partition: number): number => positions.get(topic)?.get(partition) ?? 0
+  const set = (topic: string, partition: number, to: number): void => {
+    let ofTopic = positions.get(topic)
+    if (ofTopic === undefined) positions.set(topic, (ofTopic = new Map()))
+    if (to > (ofTopic.get(partition) ?? 0)) ofTopic.set(partition, to)
+  }
+  const hasReached = (target: Positions): boolean => {
+    for (const [topic, ofTopic] of target) {
+      for (const [partition, end] of ofTopic) if (position(topic, partition) < end) return false
+    }
+    return true
+  }
+
+  return {
+    load(loaded) {
+      for (const [topic, ofTopic] of loaded) for (const [partition, to] of ofTopic) set(topic, partition, to)
+    },
+    position,
+    pass: (topic, partition, offset) => set(topic, partition, offset + 1),
+    snapshot(floors) {
+      const copy = new Map<string, Map<number, number>>()
+      for (const [topic, ofTopic] of positions) {
+        const held = floors.get(topic)
+        const entries = [...ofTopic].map(([p, to]): [number, number] => [p, Math.min(to, held?.get(p) ?? to)])
+        copy.set(topic, new Map(entries))
+      }
+      return copy
+    },
+    hasReached,
+    whenReached(target, timeoutMs, signal) {
+      if (hasReached(target)) return Promise.resolve(true)
+      if (signal?.aborted === true) return Promise.resolve(false)
+      return new Promise((resolve) => {
+        const settle = (reached: boolean): void => {
+          clearTimeout(timer)
+          signal?.removeEventListener('abort', giveUp)
+          waiters.delete(waiter)
+          resolve(reached)
+        }
+        const giveUp = (): void => settle(false)
+        const timer = setTimeout(giveUp, timeoutMs)
+        const waiter = { target, resolve: settle }
+        signal?.addEventListener('abort', giveUp)
+        waiters.add(waiter)
+      })
+    },
+    notify() {
+      for (const { target, resolve } of waiters) if (hasReached(target)) resolve(true)
+    },
+  }
+}
+
+/** The ends of topics (`EventLog.ends`) as positions. */
+export function toPositions(ends: ReadonlyMap<string, readonly number[]>): Positions {
+  return new Map([...ends].map(([topic, ofTopic]) => [topic, new Map(ofTopic.entries())]))
+}

@@ -1,0 +1,150 @@
+/**
+ * Cheese reporter. Counts pizzas by their cheese, from the records the cheese service writes. Stands on its own: it needs the
+ * log and its store, and answers from memory whatever else is down.
+ *
+ * N1: a pizza counts once, by the first record of it on the topic, however often records are repeated (P7). Records without a
+ *     pizza id cannot be told apart and count once for each offset.
+ * N2: counts and positions are written together; what is in memory and not written is read again after a crash.
+ */
+import type { EventLog, LogRecord } from '../log/event-log.ts'
+import type { Logger } from '../logger.ts'
+import { parseTopped } from '../records.ts'
+import { createApplied } from './applied.ts'
+import { toDeadLetter } from './dead-letters.ts'
+import { createOutbox } from './outbox.ts'
+import type { Report } from './report.ts'
+import type { ReportStore } from './report-store.ts'
+import type { Role } from './role.ts'
+
+export interface CheeseReporterOptions {
+  readonly log: EventLog
+  readonly logger: Logger
+  readonly store: ReportStore
+  /** The topic the cheese service writes to. */
+  readonly topic: string
+  readonly deadLetters: string
+  readonly groupId: string
+  /** How soon counts are written after a change, in milliseconds. */
+  readonly checkpointMs: number
+}
+
+/** Orders whose counted pizzas are kept in memory. */
+const cachedOrdersMax = 20_000
+
+/** Starts the reporter. The store stays the caller's to close. */
+export async function startCheeseReporter(options: CheeseReporterOptions): Promise<Role & Report> {
+  const { log, logger, store, topic, deadLetters, groupId, checkpointMs } = options
+  const applied = createApplied()
+  applied.load(store.positions())
+  const counts = store.counts()
+  const counted = createCounted(store)
+  const changedCounts = new Set<string>()
+  let timer: NodeJS.Timeout | undefined
+  let isFailing = false
+  const outbox = createOutbox({
+    log,
+    onError: (error, attempt) => logger.warn({ err: error, role: 'cheese-reporter', attempt }, 'Cannot append dead letters; trying again'),
+  })
+
+  const count = (record: LogRecord): void => {
+    try {
+      const { order_id, pizza_id, choice } = parseTopped(record.value, 'cheese')
+      if (pizza_id !== undefined && !counted.add(order_id, pizza_id)) return
+      counts.set(choice, (counts.get(choice) ?? 0) + 1)
+      changedCounts.add(choice)
+    } catch (error) {
+      const { partition, offset } = record
+      logger.warn({ err: error, role: 'cheese-reporter', topic, partition, offset }, 'Bad record goes to the dead letters')
+      outbox.put(toDeadLetter(deadLetters, 'cheese-reporter', record, error))
+    }
+  }
+
+  const checkpoint = (): void => {
+    clearTimeout(timer)
+    timer = undefined
+    try {
+      const changed = new Map([...changedCounts].map((choice) => [choice, counts.get(choice)!]))
+      store.checkpoint({ counts: changed, counted: counted.dirty, positions: applied.snapshot(new Map()) })
+      isFailing = false
+      changedCounts.clear()
+      counted.clean()
+    } catch (error) {
+      isFailing = true
+      logger.error({ err: error, role: 'cheese-reporter' }, 'Cannot write the report store; trying again')
+      timer = setTimeout(checkpoint, 1_000)
+    }
+  }
+
+  const consumer = await log.consume({
+    groupId,
+    topics: [topic],
+    startFrom: 'earliest',
+    positions: 'own',
+    onAssigned: () => ({ positions: store.positions() }),
+    async onBatch(records) {
+      for (const record of records) {
+        if (record.offset >= applied.position(topic, record.partition)) count(record)
+        applied.pass(topic, record.partition, record.offset)
+      }
+      await outbox.settled()
+      timer ??= setTimeout(checkpoint, checkpointMs)
+      if (counted.dirty.size > cachedOrdersMax) checkpoint()
+    },
+    onError: (error) => logger.warn({ err: error, role: 'cheese-reporter' }, 'Cannot read pizzas; trying again'),
+  })
+
+  return {
+    name: 'cheese-reporter',
+    counts: () => Object.fromEntries([...counts].toSorted(([a], [b]) => (a < b ? -1 : 1))),
+    readiness() {
+      const reasons = isFailing ? ['The cheese reporter cannot write its store'] : []
+      return { ready: reasons.length === 0, reasons }
+    },
+    async stop(deadline) {
+      deadline.addEventListener('abort', () => outbox.stop())
+      await consumer.stop()
+      checkpoint()
+      clearTimeout(timer)
+      outbox.stop()
+    },
+  }
+}
+
+interface Counted {
+  /** Notes a pizza. @returns false when it was noted before. */
+  add(orderId: string, pizza_id: number): boolean
+  readonly dirty: ReadonlyMap<string, Uint8Array>
+  clean(): void
+}
+
+function createCounted(store: ReportStore): Counted {
+  const cache = new Map<string, Uint8Array>()
+  const dirty = new Map<string, Uint8Array>()
+
+  const load = (orderId: string): Uint8Array => {
+    const bits = cache.get(orderId) ?? dirty.get(orderId) ?? store.counted(orderId) ?? new Uint8Array(0)
+    if (cache.size >= cachedOrdersMax) cache.delete(cache.keys().next().value!)
+    return bits
+  }
+
+  return {
+    add(orderId, pizza_id) {
+      let bits = load(orderId)
+      const index = (pizza_id - 1) >> 3
+      const mask = 1 << ((pizza_id - 1) & 7)
+      if (((bits[index] ?? 0) & mask) !== 0) return false
+      if (index >= bits.length) {
+        // Doubling: an order of a thousand pizzas grows its bits ten times, not a thousand.
+        const grown = new Uint8Array(Math.max(index + 1, bits.length * 2))
+        grown.set(bits)
+        bits = grown
+      }
+      bits[index]! |= mask
+      cache.set(orderId, bits)
+      dirty.set(orderId, bits)
+      return true
+    },
+    dirty,
+    clean: () => dirty.clear(),
+  }
+}

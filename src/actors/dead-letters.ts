@@ -1,0 +1,32 @@
+/**
+ * Dead letters: what becomes of a record that cannot be taken. Key and value stay as they were; why and where from stand in headers.
+ * A dead letter is an output like any other: it leaves through the outbox, and positions wait for it.
+ */
+import type { AppendRecord, LogRecord } from '../log/event-log.ts'
+import { RecordError } from '../records.ts'
+
+/** Values above this are cut: a dead letter must fit into the log, and its coordinates lead to the whole. */
+const valueBytesMax = 32 * 1024
+
+/** Makes the dead letter of a record. `role` is who could not take it, `error` why. */
+export function toDeadLetter(topic: string, role: string, record: LogRecord, error: unknown): AppendRecord {
+  const reason = error instanceof RecordError ? error.reason : 'machine-error'
+  const detail = error instanceof Error ? error.message : String(error)
+  const { value } = record
+  const isCut = value !== null && value.length > valueBytesMax
+  return {
+    topic,
+    key: record.key,
+    value: isCut ? value.subarray(0, valueBytesMax) : value,
+    headers: {
+      role,
+      reason,
+      detail: detail.slice(0, 1_000),
+      topic: record.topic,
+      partition: String(record.partition),
+      offset: String(record.offset),
+      appended_at: new Date(record.timestampMs).toISOString(),
+      ...(isCut ? { cut_from_bytes: String(value.length) } : {}),
+    },
+  }
+}

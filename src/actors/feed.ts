@@ -1,0 +1,100 @@
+/**
+ * Feed: what happened to orders, as a stream that a reader can leave and resume. It is the journal told aloud: an event is told
+ * only once its checkpoint is durable, so what was told never un-happens.
+ *
+ * F1: ids are `epoch.seq.index` (store's life, journal chunk, place in it); they only grow, and resuming repeats and skips nothing.
+ * F2: a reader that lags reads pages from the store: nothing is buffered for it.
+ */
+import type { Checkpointer } from './checkpointer.ts'
+import type { JournalEntry } from './order-envelope.ts'
+import type { JournalChunk, OrderStore } from './order-store.ts'
+import { toInstant } from './order-view.ts'
+import { OrdersError, type OrderEvent } from './orders.ts'
+
+/** Journal chunks read at once for one reader. */
+const pageChunksMax = 200
+
+export interface Feed {
+  watch(query: { orderId?: string; after?: string }, signal: AbortSignal): AsyncIterable<OrderEvent>
+}
+
+/** Creates the feed of a store that `checkpointer` writes. */
+export function createFeed(store: OrderStore, checkpointer: Checkpointer): Feed {
+  const woken = (signal: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      if (signal.aborted) return resolve()
+      const wake = (): void => {
+        withdraw()
+        signal.removeEventListener('abort', wake)
+        resolve()
+      }
+      const withdraw = checkpointer.onWritten((chunks) => {
+        if (chunks.length > 0) wake()
+      })
+      signal.addEventListener('abort', wake)
+    })
+
+  async function* watchAll(from: Cursor, signal: AbortSignal): AsyncGenerator<OrderEvent> {
+    let at = from
+    while (!signal.aborted) {
+      const chunks = store.journalAfter(at.seq - 1, pageChunksMax)
+      if (chunks.length === 0) await woken(signal)
+      for (const chunk of chunks) {
+        yield* toEvents(store.epoch, chunk, at)
+        at = { seq: chunk.seq + 1, index: -1 }
+      }
+    }
+  }
+
+  async function* watchOrder(orderId: string, from: Cursor, signal: AbortSignal): AsyncGenerator<OrderEvent> {
+    let at = from
+    while (!signal.aborted) {
+      const chunks = store.journal(orderId).filter(({ seq }) => seq >= at.seq)
+      if (chunks.length === 0) await woken(signal)
+      for (const chunk of chunks) {
+        yield* toEvents(store.epoch, chunk, at)
+        at = { seq: chunk.seq + 1, index: -1 }
+        if (chunk.status === 'ready') return
+      }
+    }
+  }
+
+  return {
+    watch({ orderId, after }, signal) {
+      const resumed = after === undefined ? undefined : parseId(after, store.epoch)
+      if (orderId !== undefined) return watchOrder(orderId, resumed ?? { seq: 0, index: -1 }, signal)
+      return watchAll(resumed ?? { seq: store.lastSeq() + 1, index: -1 }, signal)
+    },
+  }
+}
+
+/** The next event to tell is the one after `index` in chunk `seq`. */
+interface Cursor {
+  readonly seq: number
+  readonly index: number
+}
+
+/** Reads an event's id; `undefined` when it comes from before a rebuild: the reader then begins anew. */
+function parseId(id: string, epoch: string): Cursor | undefined {
+  const match = /^([0-9a-f]{8})\.(\d{1,15})\.(\d{1,15})$/.exec(id)
+  if (match === null) throw new OrdersError('bad-cursor', 'The Last-Event-ID is not one this stream gave: leave it out to begin with live events.')
+  return match[1] === epoch ? { seq: Number(match[2]), index: Number(match[3]) } : undefined
+}
+
+function* toEvents(epoch: string, chunk: JournalChunk, from: Cursor): Generator<OrderEvent> {
+  const { seq, order_id, firstVersion, entries, status } = chunk
+  const first = seq === from.seq ? from.index + 1 : 0
+  for (let index = first; index < entries.length; index++) {
+    yield toEvent(`${epoch}.${seq}.${index}`, order_id, firstVersion + index, entries[index]!)
+  }
+  if (status !== 'ready' || first > entries.length) return
+  const data = { order_id, version: firstVersion + entries.length - 1 }
+  yield { id: `${epoch}.${seq}.${entries.length}`, type: 'order.ready', order_id, data }
+}
+
+function toEvent(id: string, order_id: string, version: number, entry: JournalEntry): OrderEvent {
+  const { topic, partition, offset, at, pizza, count } = entry
+  const where = { topic, partition, offset, at: toInstant(at) }
+  if (pizza === null) return { id, type: 'order.placed', order_id, data: { order_id, version, count, ...where } }
+  return { id, type: 'pizza.topped', order_id, data: { order_id, version, ...pizza, ...where } }
+}

@@ -1,0 +1,122 @@
+/**
+ * Order cache: which orders are in memory. Hydrates an order from the store when an event or a reader needs it, and
+ * passivates idle ones, so that memory is bounded by `liveActorsMax` and not by the number of orders (P8).
+ *
+ * C1: an order that is dirty, or that a running batch touches, stays in memory; everything in memory and not dirty equals its
+ *     stored copy.
+ * C2: a passivated actor is dropped, not stopped: it holds nothing outside itself, and stopping is quadratic in its pizzas.
+ */
+import type { LogRecord } from '../log/event-log.ts'
+import {
+  createLiveOrder,
+  entriesAfter,
+  hydrateLiveOrder,
+  statusOf,
+  type LiveOrder,
+  type OrderEffects,
+  type OrderMachine,
+} from './live-order.ts'
+import { toMachineEvent, type JournalEntry } from './order-envelope.ts'
+import type { OrderStore } from './order-store.ts'
+
+export interface OrderCache {
+  /** The order if it is in memory; does not wake it. */
+  peek(orderId: string): LiveOrder | undefined
+  /** The order, hydrated when it is passivated; `undefined` when it is unknown. */
+  get(orderId: string): LiveOrder | undefined
+  /** An order nobody has placed yet, put into memory. */
+  create(orderId: string, partition: number): LiveOrder
+  /** Notes that an order differs from its stored copy. */
+  markDirty(order: LiveOrder): void
+  /** The dirty orders; they count as clean from here on. */
+  takeDirty(): LiveOrder[]
+  readonly dirtyCount: number
+  readonly size: number
+  /** Passivates clean orders: those that are ready, then the longest idle ones above the limit. */
+  passivate(candidates: Iterable<LiveOrder>): void
+  /** Replaces an order whose machine threw by its stored copy and the events it took since, without those of these records. */
+  repair(order: LiveOrder, withoutRecords: readonly LogRecord[]): void
+  readonly hydrations: number
+}
+
+export interface OrderCacheOptions {
+  readonly machine: OrderMachine
+  readonly store: OrderStore
+  readonly effects: OrderEffects
+  readonly liveActorsMax: number
+}
+
+/** Creates an empty cache. */
+export function createOrderCache({ machine, store, effects, liveActorsMax }: OrderCacheOptions): OrderCache {
+  // Insertion order is idle order: an order that is used is put in again at the end.
+  const live = new Map<string, LiveOrder>()
+  let dirty = new Set<LiveOrder>()
+  let hydrations = 0
+
+  const touch = (order: LiveOrder): void => {
+    live.delete(order.order_id)
+    live.set(order.order_id, order)
+  }
+
+  return {
+    peek: (orderId) => live.get(orderId),
+    get(orderId) {
+      const found = live.get(orderId)
+      if (found !== undefined) return found
+      const stored = store.load(orderId)
+      if (stored === undefined) return undefined
+      hydrations++
+      const order = hydrateLiveOrder(machine, stored, effects)
+      live.set(orderId, order)
+      return order
+    },
+    create(orderId, partition) {
+      const order = createLiveOrder(machine, orderId, partition, effects)
+      live.set(orderId, order)
+      return order
+    },
+    markDirty(order) {
+      if (dirty.has(order)) return
+      dirty.add(order)
+      touch(order)
+    },
+    takeDirty() {
+      const taken = [...dirty]
+      dirty = new Set()
+      return taken
+    },
+    get dirtyCount() {
+      return dirty.size
+    },
+    get size() {
+      return live.size
+    },
+    passivate(candidates) {
+      for (const order of candidates) {
+        if (!dirty.has(order) && statusOf(order.actor) === 'ready') live.delete(order.order_id)
+      }
+      if (live.size <= liveActorsMax) return
+      for (const order of live.values()) {
+        if (live.size <= liveActorsMax) break
+        if (!dirty.has(order)) live.delete(order.order_id)
+      }
+    },
+    repair(order, withoutRecords) {
+      const { order_id, partition } = order
+      live.delete(order_id)
+      dirty.delete(order)
+      const repaired = this.get(order_id) ?? this.create(order_id, partition)
+      const isKept = ({ topic, partition: p, offset }: JournalEntry): boolean =>
+        !withoutRecords.some((record) => record.topic === topic && record.partition === p && record.offset === offset)
+      for (const entry of entriesAfter(order, repaired.version).filter(isKept)) {
+        repaired.actor.send(toMachineEvent(entry))
+        repaired.journal.push(entry)
+        repaired.version++
+      }
+      if (repaired.journal.length > 0) this.markDirty(repaired)
+    },
+    get hydrations() {
+      return hydrations
+    },
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * Order envelope and journal: how an order is written down. The envelope wraps the actor's persisted snapshot with what the
+ * snapshot itself does not say (which machine, which version); the journal lists every event the order took.
+ *
+ * E1: an envelope is read by the version that wrote it or a newer one; anything else is refused with the order's id (P10).
+ * E2: a journal entry holds enough to take the event again: history, replay and repair are folds over it.
+ */
+import type { AnyActorRef, Snapshot } from 'xstate'
+import type { OrderMachineEvent } from '../machines/order.machine.ts'
+
+/** The version of the order and pizza machines. Raise it with any change of states, children or context, and add a migration. */
+export const machineVersion = 1
+
+/** An order's persisted snapshot, as XState's `getPersistedSnapshot` gives it, narrowed to what this shop reads. */
+export interface OrderSnapshot {
+  readonly value: string
+  readonly context: {
+    readonly order_id: string
+    readonly count: number
+    readonly placedAt: number
+    readonly readyCount: number
+    readonly readyAt: number
+  }
+  readonly children: Readonly<Record<string, { readonly snapshot: PizzaSnapshot }>>
+}
+
+export interface PizzaSnapshot {
+  readonly value: string
+  readonly context: {
+    readonly pizza_id: number
+    readonly toppings: Readonly<Record<string, string>>
+    readonly toppedAt: number
+  }
+}
+
+export interface OrderEnvelope {
+  /** Version of the envelope itself. */
+  readonly schema: 1
+  readonly machine: 'order'
+  /** Version of the machines that wrote the snapshot. */
+  readonly version: number
+  readonly order_id: string
+  readonly partition: number
+  readonly snapshot: OrderSnapshot
+}
+
+/** One event an order took: where its record stands, when it was appended (milliseconds since 1970), and what it said. */
+export interface JournalEntry {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly at: number
+  /** `null` for `order.placed`. */
+  readonly pizza: { readonly pizza_id: number; readonly topping: string; readonly choice: string } | null
+  /** The order's size; only in `order.placed`. */
+  readonly count: number | null
+}
+
+/** Takes the actor's persisted snapshot. It aliases live state: print it before the actor takes another event. */
+export function toSnapshot(actor: AnyActorRef): OrderSnapshot {
+  return actor.getPersistedSnapshot() as unknown as OrderSnapshot
+}
+
+/** Prints the envelope of an order as JSON. */
+export function printEnvelope(order_id: string, partition: number, snapshot: OrderSnapshot): string {
+  const envelope: OrderEnvelope = { schema: 1, machine: 'order', version: machineVersion, order_id, partition, snapshot }
+  return JSON.stringify(envelope)
+}
+
+/** Reads an envelope and migrates its snapshot to this version. @throws Error that names the order when it cannot. */
+export function parseEnvelope(text: string, order_id: string): OrderEnvelope {
+  const envelope = JSON.parse(text) as OrderEnvelope
+  const { schema, machine, version } = envelope
+  if (schema !== 1 || machine !== 'order' || !(version <= machineVersion)) {
+    throw new Error(
+      `Cannot read the snapshot of order ${order_id}: it has schema ${schema}, machine ${machine}, version ${version}; ` +
+        `this program reads schema 1, machine order, versions up to ${machineVersion}. Run a newer version, or delete the state store to rebuild it from the log.`,
+    )
+  }
+  return envelope
+}
+
+/** The snapshot as XState wants it back. */
+export function toXStateSnapshot(snapshot: OrderSnapshot): Snapshot<unknown> {
+  return snapshot as unknown as Snapshot<unknown>
+}
+
+/** The machine's event for a journal entry. */
+export function toMachineEvent({ pizza, count, at }: JournalEntry): OrderMachineEvent {
+  if (pizza === null) return { type: 'order.placed', count: count ?? 0, at }
+  return { type: 'pizza.topped', pizza_id: pizza.pizza_id, toppings: { [pizza.topping]: pizza.choice }, at }
+}
+
+type EntryRow = [topic: string, partition: number, offset: number, at: number, ...rest: (string | number)[]]
+
+/** Prints journal entries as a JSON list of rows: coordinates, time, then `count`, or pizza id, topping and choice. */
+export function printEntries(entries: readonly JournalEntry[]): string {
+  return JSON.stringify(
+    entries.map(({ topic, partition, offset, at, pizza, count }): EntryRow => {
+      if (pizza === null) return [topic, partition, offset, at, count ?? 0]
+      return [topic, partition, offset, at, pizza.pizza_id, pizza.topping, pizza.choice]
+    }),
+  )
+}
+
+/** Reads what `printEntries` printed. */
+export function parseEntries(text: string): JournalEntry[] {
+  return (JSON.parse(text) as EntryRow[]).map(([topic, partition, offset, at, ...rest]) => {
+    const coordinates = { topic, partition, offset, at }
+    if (rest.length === 1) return { ...coordinates, pizza: null, count: Number(rest[0]) }
+    const [pizza_id, topping, choice] = rest as [number, string, string]
+    return { ...coordinates, pizza: { pizza_id, topping, choice }, count: null }
+  })
+}

@@ -1,0 +1,211 @@
+/**
+ * Order host. Runs the order actors: reads orders and toppings from the log, sends them to the actors as events, turns what
+ * the machines emit into records, and writes checkpoints. The only writer of the order store.
+ *
+ * O1: outputs are durable before a checkpoint moves the positions past the records that caused them; a crash between repeats
+ *     work and changes nothing, because outputs are deterministic and actors ignore duplicates.
+ * O2: a checkpoint is a cut: the snapshots of all dirty orders and the positions of all topics at one moment, in one transaction.
+ * O3: after a start, toppings wait until topic `orders` has been read to where it ended at the start.
+ * O4: a rebuild (no store, but a committed position of `orders`) asks for no pizza again that was asked for before that position.
+ * O5: a bad record becomes a dead letter and stops nothing.
+ */
+import type { Consumer, EventLog, LogRecord, Positions } from '../log/event-log.ts'
+import type { Logger } from '../logger.ts'
+import type { Recipe } from '../menu.ts'
+import { createOrderMachine } from '../machines/order.machine.ts'
+import { printPizza } from '../records.ts'
+import type { Topics } from '../topics.ts'
+import { createApplied, toPositions, type Applied } from './applied.ts'
+import { createCheckpointer, type Checkpointer } from './checkpointer.ts'
+import { toDeadLetter } from './dead-letters.ts'
+import { createHeldRecords } from './held-records.ts'
+import type { OrderMachine } from './live-order.ts'
+import { createOrderCache, type OrderCache } from './order-cache.ts'
+import { createOrderRouter } from './order-router.ts'
+import type { OrderStore } from './order-store.ts'
+import { createOutbox, type Outbox } from './outbox.ts'
+import type { Role, RoleReadiness } from './role.ts'
+
+export interface OrderHostOptions {
+  readonly log: EventLog
+  readonly logger: Logger
+  readonly store: OrderStore
+  readonly recipe: Recipe
+  readonly topics: Topics
+  readonly groupId: string
+  readonly liveActorsMax: number
+  readonly checkpointMs: number
+  readonly checkpointOrdersMax: number
+}
+
+/** The running host, as the query side (order-service.ts) uses it. */
+export interface OrderHost extends Role {
+  readonly machine: OrderMachine
+  readonly cache: OrderCache
+  readonly applied: Applied
+  readonly checkpointer: Checkpointer
+  /** Calls back once, in the turn in which the order's actor becomes ready. @returns a function that withdraws. */
+  onReady(orderId: string, listener: () => void): () => void
+}
+
+/** Records of one batch: the host's work between two looks at the network. */
+const batchRecordsMax = 500
+/** Outputs that may wait for the log before the host stops reading. */
+const outboxRecordsMax = 10_000
+
+/** Starts the order host. The store stays the caller's to close. */
+export async function startOrderHost(options: OrderHostOptions): Promise<OrderHost> {
+  const { log, logger, store, recipe, topics, groupId } = options
+  const machine = createOrderMachine(recipe)
+  const applied = createApplied()
+  applied.load(store.positions())
+  const held = createHeldRecords()
+  const readyListeners = new Map<string, Set<() => void>>()
+  const outbox = createOutbox({
+    log,
+    onError: (error, attempt) => logger.warn({ err: error, role: 'orders', attempt }, 'Cannot append pizzas; trying again'),
+  })
+
+  const requested = await log.committed(groupId, [topics.orders])
+  const router = createOrderRouter({
+    topics,
+    applied,
+    held,
+    createCache: (effects) => createOrderCache({ machine, store, effects, liveActorsMax: options.liveActorsMax }),
+    requestPizzas: (orderId, count) => putPizzas(outbox, recipe, topics, orderId, count),
+    isRequested: ({ partition, offset }) => offset < (requested.get(topics.orders)?.get(partition) ?? 0),
+    announceReady: (orderId) => {
+      for (const listener of readyListeners.get(orderId) ?? []) listener()
+      readyListeners.delete(orderId)
+    },
+    refuse: (record, error) => {
+      const { topic, partition, offset } = record
+      logger.warn({ err: error, role: 'orders', topic, partition, offset }, 'Bad record goes to the dead letters')
+      outbox.put(toDeadLetter(topics.deadLetters, 'orders', record, error))
+    },
+    repaired: (orderId, error) =>
+      logger.error({ err: error, role: 'orders', order_id: orderId }, 'The order machine threw; the order goes on without that event'),
+  })
+  const { cache } = router
+
+  const consumerRef: { consumer?: Consumer } = {}
+  const checkpointer = createCheckpointer({
+    ...options,
+    cut: () => ({ orders: cache.takeDirty(), positions: applied.snapshot(held.floors()) }),
+    outputsSettled: () => outbox.settled(),
+    written: (orders, positions) => {
+      cache.passivate(orders)
+      // The group's positions are for lag and for O4 only: the store's are the truth.
+      consumerRef.consumer?.commit(positions).catch((error: unknown) => logger.debug({ err: error }, 'Positions not committed'))
+    },
+  })
+
+  const gate = createStartGate({ log, logger, topics, applied, consumerRef })
+  const onBatch = async (records: readonly LogRecord[]): Promise<void> => {
+    router.apply(records)
+    applied.notify()
+    gate.check()
+    if (held.size > 0) await router.settleHeld(async () => toPositions(await log.ends([topics.orders])))
+    checkpointer.soon(cache.dirtyCount)
+    if (outbox.size > outboxRecordsMax) await outbox.settled()
+    if (cache.dirtyCount > options.liveActorsMax) await checkpointer.now()
+  }
+
+  consumerRef.consumer = await log.consume({
+    groupId,
+    topics: [topics.orders, ...topics.toppingOf.keys()],
+    startFrom: 'earliest',
+    positions: 'own',
+    batchRecordsMax,
+    onAssigned: async () => ({ positions: store.positions(), pausedTopics: await gate.open() }),
+    onBatch,
+    onError: (error) => logger.warn({ err: error, role: 'orders' }, 'Cannot read orders; trying again'),
+  })
+
+  gate.check()
+
+  return {
+    name: 'orders',
+    machine,
+    cache,
+    applied,
+    checkpointer,
+    onReady: (orderId, listener) => listen(readyListeners, orderId, listener),
+    readiness: () => readinessOf(outbox, checkpointer, gate),
+    async stop(deadline) {
+      deadline.addEventListener('abort', () => outbox.stop())
+      await consumerRef.consumer?.stop()
+      await checkpointer.stop()
+      outbox.stop()
+    },
+  }
+}
+
+function putPizzas(outbox: Outbox, recipe: Recipe, topics: Topics, orderId: string, count: number): void {
+  const toppings = recipe.map(({ topping }) => topping)
+  for (let pizza_id = 1; pizza_id <= count; pizza_id++) {
+    outbox.put({ topic: topics.pizza, key: orderId, value: printPizza(orderId, pizza_id, toppings) })
+  }
+}
+
+function listen(listeners: Map<string, Set<() => void>>, orderId: string, listener: () => void): () => void {
+  let ofOrder = listeners.get(orderId)
+  if (ofOrder === undefined) listeners.set(orderId, (ofOrder = new Set()))
+  ofOrder.add(listener)
+  return () => {
+    ofOrder.delete(listener)
+    if (ofOrder.size === 0 && listeners.get(orderId) === ofOrder) listeners.delete(orderId)
+  }
+}
+
+function readinessOf(outbox: Outbox, checkpointer: Checkpointer, gate: StartGate): RoleReadiness {
+  const reasons: string[] = []
+  if (!gate.isAssigned) reasons.push('The orders role waits for its partitions')
+  if (gate.isCatchingUp) reasons.push('The orders role is still reading orders placed before it started')
+  if (outbox.failingSince !== undefined) reasons.push('The orders role cannot append to the log')
+  if (checkpointer.failingSince !== undefined) reasons.push('The orders role cannot write its state store')
+  return { ready: reasons.length === 0, reasons }
+}
+
+interface StartGate {
+  /** Reads where `orders` ends. @returns the topics that must wait until it has been applied. */
+  open(): Promise<string[]>
+  /** Lets the toppings in once `orders` has been applied to that end. */
+  check(): void
+  readonly isAssigned: boolean
+  readonly isCatchingUp: boolean
+}
+
+function createStartGate(options: {
+  log: EventLog
+  logger: Logger
+  topics: Topics
+  applied: Applied
+  consumerRef: { consumer?: Consumer }
+}): StartGate {
+  const { log, logger, topics, applied, consumerRef } = options
+  const stages = [...topics.toppingOf.keys()]
+  let target: Positions | undefined
+  let isAssigned = false
+  return {
+    async open() {
+      const ends = toPositions(await log.ends([topics.orders]))
+      isAssigned = true
+      target = applied.hasReached(ends) ? undefined : ends
+      if (target !== undefined) logger.info({ role: 'orders' }, 'Reading the orders placed before the start')
+      return target === undefined ? [] : stages
+    },
+    check() {
+      // The first batch may come before `consume` has returned; `check` is called again after it.
+      if (target === undefined || consumerRef.consumer === undefined || !applied.hasReached(target)) return
+      target = undefined
+      consumerRef.consumer.resume(stages)
+    },
+    get isAssigned() {
+      return isAssigned
+    },
+    get isCatchingUp() {
+      return target !== undefined
+    },
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * Order service. Answers what HTTP asks (orders.ts) from the order host's memory and store, and puts new orders on the log.
+ *
+ * Q1: an unknown id is looked for again after the host has applied the end of `orders` as of the question (read your writes).
+ * Q2: reading never wakes a passivated order.
+ */
+import { createHash } from 'node:crypto'
+import { v7 as uuidv7 } from 'uuid'
+import { LogError, type Coordinates, type EventLog, type Positions } from '../log/event-log.ts'
+import { printOrder } from '../records.ts'
+import type { Topics } from '../topics.ts'
+import { toPositions } from './applied.ts'
+import { createFeed } from './feed.ts'
+import { entriesAfter } from './live-order.ts'
+import { parseEnvelope, toSnapshot } from './order-envelope.ts'
+import type { OrderHost } from './order-host.ts'
+import type { OrderStore } from './order-store.ts'
+import { toHistory, toOrderSummary, toOrderView } from './order-view.ts'
+import { OrdersError, type Orders, type OrderView } from './orders.ts'
+
+/** Orders placed here and not read back yet that are remembered; readers of others ask the log where it ends. */
+const placedMax = 100_000
+
+export interface OrderServiceOptions {
+  readonly log: EventLog
+  readonly host: OrderHost
+  readonly store: OrderStore
+  readonly topics: Topics
+  /** How long a reader waits for the host to catch up, in milliseconds (default 5,000). */
+  readonly catchUpMs?: number
+}
+
+/** Creates the service of a running host. */
+export function createOrderService(options: OrderServiceOptions): Orders {
+  const { log, host, store, topics, catchUpMs = 5_000 } = options
+  const feed = createFeed(store, host.checkpointer)
+  /** Orders placed here that the host has not read yet: their readers know what to wait for without asking the log. */
+  const placed = new Map<string, Positions>()
+
+  const view = (orderId: string): OrderView | undefined => {
+    const live = host.cache.peek(orderId)
+    if (live !== undefined) return live.version === 0 ? undefined : toOrderView(toSnapshot(live.actor), live.version)
+    const stored = store.load(orderId)
+    return stored && toOrderView(parseEnvelope(stored.envelope, orderId).snapshot, stored.version)
+  }
+
+  const isKnown = (orderId: string): boolean => host.cache.peek(orderId) !== undefined || store.load(orderId) !== undefined
+
+  const catchUp = async (orderId: string, signal?: AbortSignal): Promise<void> => {
+    const target = placed.get(orderId) ?? (await readEnds())
+    if (await host.applied.whenReached(target, catchUpMs, signal)) return
+    if (signal?.aborted === true) return
+    throw new OrdersError('behind', `Cannot tell yet whether order ${orderId} exists: the log is being read. Try again shortly.`, {
+      retryAfterS: 1,
+    })
+  }
+
+  const readEnds = async (): Promise<Positions> => {
+    try {
+      return toPositions(await log.ends([topics.orders]))
+    } catch (error) {
+      throw toUnavailable(error)
+    }
+  }
+
+  const find = async (orderId: string, signal?: AbortSignal): Promise<OrderView | undefined> => {
+    const found = view(orderId)
+    if (found !== undefined) return found
+    await catchUp(orderId, signal)
+    return view(orderId)
+  }
+
+  const append = async (orderId: string, count: number): Promise<void> => {
+    const value = printOrder({ order_id: orderId, count, placedAt: Date.now() })
+    try {
+      const [at] = await log.append([{ topic: topics.orders, key: orderId, value }])
+      rememberPlaced(orderId, at!)
+    } catch (error) {
+      throw toUnavailable(error)
+    }
+  }
+
+  const rememberPlaced = (orderId: string, { topic, partition, offset }: Coordinates): void => {
+    placed.set(orderId, new Map([[topic, new Map([[partition, offset + 1]])]]))
+    // The oldest are applied first, or nearly so: clearing from the front keeps the map as long as the host is behind.
+    for (const [oldest, target] of placed) {
+      if (!host.applied.hasReached(target) && placed.size < placedMax) break
+      placed.delete(oldest)
+    }
+  }
+
+  const placeOnce = async (orderId: string, count: number): Promise<{ order_id: string; replayed: boolean }> => {
+    let order = await find(orderId)
+    const replayed = order !== undefined
+    if (order === undefined) {
+      await append(orderId, count)
+      // Two requests with one key may race: the log decides which came first.
+      order = await find(orderId)
+    }
+    if (order !== undefined && order.count !== count) {
+      throw new OrdersError(
+        'key-reused',
+        `This Idempotency-Key was used for an order of ${order.count} pizzas (order ${orderId}); use another key for an order of ${count}.`,
+      )
+    }
+    return { order_id: orderId, replayed }
+  }
+
+  return {
+    async place({ count, idempotencyKey }) {
+      if (idempotencyKey !== undefined) return placeOnce(toOrderId(hashKey(idempotencyKey)), count)
+      const order_id = toOrderId(uuidv7(undefined, new Uint8Array(16)))
+      await append(order_id, count)
+      return { order_id, replayed: false }
+    },
+
+    async get(orderId, { waitMs = 0, signal } = {}) {
+      const found = await find(orderId, signal)
+      if (found === undefined || found.status === 'ready' || waitMs === 0) return found
+      await whenReady(host, orderId, waitMs, signal)
+      return view(orderId)
+    },
+
+    async list({ status, after, limit }) {
+      const from = after === undefined ? undefined : parseCursor(after)
+      // The store then holds everything the host has applied.
+      if (host.cache.dirtyCount > 0) await host.checkpointer.now()
+      const query = { limit: limit + 1, ...(status && { status }), ...(from && { after: from }) }
+      const found = store.list(query)
+      const orders = found.slice(0, limit)
+      const last = orders.at(-1)
+      const next = found.length > limit && last ? `${last.placedAt}-${last.order_id}` : null
+      return { orders: orders.map(toOrderSummary), next }
+    },
+
+    async history(orderId) {
+      if (!isKnown(orderId)) await catchUp(orderId)
+      if (!isKnown(orderId)) return undefined
+      const entries = store.journal(orderId).flatMap((chunk) => chunk.entries)
+      const live = host.cache.peek(orderId)
+      if (live !== undefined) entries.push(...entriesAfter(live, entries.length))
+      return toHistory(host.machine, orderId, entries)
+    },
+
+    watch: (query, signal) => feed.watch(query, signal),
+    readiness: () => host.readiness(),
+  }
+}
+
+function whenReady(host: OrderHost, orderId: string, waitMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', settle)
+      withdraw()
+      resolve()
+    }
+    const timer = setTimeout(settle, waitMs)
+    const withdraw = host.onReady(orderId, settle)
+    signal?.addEventListener('abort', settle)
+  })
+}
+
+/** A UUID's 16 bytes read as one decimal integer. */
+function toOrderId(uuid: Uint8Array): string {
+  return BigInt(`0x${Buffer.from(uuid).toString('hex')}`).toString()
+}
+
+/** A version 8 UUID (RFC 9562) made from an idempotency key, so that every instance gives the same key the same order. */
+function hashKey(key: string): Uint8Array {
+  const bytes = createHash('sha256').update(`idempotency-key:${key}`).digest().subarray(0, 16)
+  bytes[6] = (bytes[6]! & 0x0f) | 0x80
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80
+  return bytes
+}
+
+function parseCursor(cursor: string): { placedAt: number; orderId: string } {
+  const match = /^(\d{1,16})-([\w.-]{1,64})$/.exec(cursor)
+  if (match === null) {
+    throw new OrdersError('bad-cursor', 'The value of `after` is not one this API gave: take it from `next` of the previous page.')
+  }
+  return { placedAt: Number(match[1]), orderId: match[2]! }
+}
+
+function toUnavailable(error: unknown): unknown {
+  if (!(error instanceof LogError)) return error
+  if (error.code === 'closed') return new OrdersError('stopping', 'The shop is closing. Try again shortly.', { retryAfterS: 1, cause: error })
+  const message = 'The log cannot be reached, so whether the order was taken is not known. Try again with the same Idempotency-Key.'
+  return new OrdersError('unavailable', message, { retryAfterS: 1, cause: error })
+}

@@ -1,0 +1,80 @@
+/**
+ * Topping service. Puts one topping on every pizza that comes by: record in, the same record with one more field out.
+ * A stateless actor: it owns nothing but its position in the log, and any number of instances may run.
+ *
+ * T1: the choice depends on the pizza and the topping only (without a pizza id: on the input's coordinates), so doing a
+ *     record twice gives the same output.
+ * T2: the position moves past a record only when its output, or its dead letter, is durable.
+ * T3: fields it does not know are passed on as they are.
+ */
+import type { EventLog, LogRecord } from '../log/event-log.ts'
+import type { Logger } from '../logger.ts'
+import { choose, type Step } from '../menu.ts'
+import { addTopping, parsePizza } from '../records.ts'
+import { toDeadLetter } from './dead-letters.ts'
+import { createOutbox } from './outbox.ts'
+import type { Role, RoleReadiness } from './role.ts'
+
+export interface ToppingServiceOptions {
+  readonly log: EventLog
+  readonly logger: Logger
+  readonly step: Step
+  readonly from: string
+  readonly to: string
+  readonly deadLetters: string
+  readonly groupId: string
+  readonly startFrom: 'earliest' | 'latest'
+}
+
+/** Starts the service of one topping. */
+export async function startToppingService(options: ToppingServiceOptions): Promise<Role> {
+  const { log, logger, step, from, to, deadLetters, groupId, startFrom } = options
+  const { topping } = step
+  const outbox = createOutbox({
+    log,
+    onError: (error, attempt) => logger.warn({ err: error, role: topping, attempt }, 'Cannot append pizzas; trying again'),
+  })
+
+  const top = (record: LogRecord): void => {
+    try {
+      const pizza = parsePizza(record.value)
+      const choice = choose(step.menu, identify(pizza, record, topping))
+      outbox.put({ topic: to, key: record.key, value: addTopping(record.value!, pizza, topping, choice) })
+    } catch (error) {
+      const { topic, partition, offset } = record
+      logger.warn({ err: error, role: topping, topic, partition, offset }, 'Bad record goes to the dead letters')
+      outbox.put(toDeadLetter(deadLetters, topping, record, error))
+    }
+  }
+
+  const consumer = await log.consume({
+    groupId,
+    topics: [from],
+    startFrom,
+    positions: 'group',
+    onBatch: (records) => {
+      for (const record of records) top(record)
+      return outbox.settled()
+    },
+    onError: (error) => logger.warn({ err: error, role: topping }, 'Cannot read pizzas; trying again'),
+  })
+
+  return {
+    name: topping,
+    readiness: (): RoleReadiness => {
+      const reasons: string[] = []
+      if (outbox.failingSince !== undefined) reasons.push(`${topping} cannot append to the log`)
+      return { ready: reasons.length === 0, reasons }
+    },
+    async stop(deadline) {
+      deadline.addEventListener('abort', () => outbox.stop())
+      await consumer.stop()
+      outbox.stop()
+    },
+  }
+}
+
+function identify(pizza: { order_id: string; pizza_id?: number | undefined }, at: LogRecord, topping: string): string {
+  if (pizza.pizza_id !== undefined) return `${pizza.order_id}/${pizza.pizza_id}/${topping}`
+  return `${at.topic}/${at.partition}/${at.offset}/${topping}`
+}

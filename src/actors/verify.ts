@@ -1,0 +1,235 @@
+/**
+ * Verify. Reads the log, folds every order from its records, and compares with what the shop wrote down: snapshots, journals and
+ * the cheese report (P4, P7). Works beside a running shop, on the cut of its newest checkpoint.
+ *
+ * Large logs are folded in parts, so memory is bounded by `ordersPerPart` and not by the number of orders.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import type { EventLog, LogRecord, Positions } from '../log/event-log.ts'
+import { createOrderMachine } from '../machines/order.machine.ts'
+import type { Recipe } from '../menu.ts'
+import { parseTopped } from '../records.ts'
+import type { Topics } from '../topics.ts'
+import { createFold, type Fold } from './fold.ts'
+import type { OrderMachine } from './live-order.ts'
+import { parseEnvelope, type OrderSnapshot } from './order-envelope.ts'
+import { foldJournal } from './order-view.ts'
+import type { OrderStore, StoredOrder } from './order-store.ts'
+import type { ReportStore } from './report-store.ts'
+
+/** Something the shop wrote down that the log does not say, or the other way round. */
+export interface Difference {
+  /** An order id, or `report`. */
+  readonly where: string
+  readonly what: string
+}
+
+export interface Verdict {
+  readonly orders: number
+  readonly records: number
+  /** Orders whose log has two answers (fold.ts, G2); only counted. */
+  readonly ambiguous: number
+  readonly differences: readonly Difference[]
+}
+
+export interface VerifyOptions {
+  readonly log: EventLog
+  readonly recipe: Recipe
+  readonly topics: Topics
+  /** Absent: that part is not compared. Read-only handles. */
+  readonly orderStore?: OrderStore
+  readonly reportStore?: ReportStore
+  readonly ordersPerPart?: number
+  /** Told how many of how many records have been read, about every thousand. */
+  readonly onProgress?: (read: number, total: number) => void
+}
+
+/** Compares the stores with the log. */
+export async function verify(options: VerifyOptions): Promise<Verdict> {
+  const { orderStore, reportStore } = options
+  const progress = createProgress(options)
+  const parts = [
+    ...(orderStore ? [await verifyOrders(options, orderStore, progress)] : []),
+    ...(reportStore ? [await verifyReport(options, reportStore, progress)] : []),
+  ]
+  return {
+    orders: parts.reduce((sum, part) => sum + part.orders, 0),
+    ambiguous: parts.reduce((sum, part) => sum + part.ambiguous, 0),
+    records: progress.read,
+    differences: parts.flatMap((part) => part.differences),
+  }
+}
+
+type Part = Omit<Verdict, 'records'>
+
+async function verifyOrders(options: VerifyOptions, store: OrderStore, progress: Progress): Promise<Part> {
+  const { recipe, topics, ordersPerPart = 100_000 } = options
+  const machine = createOrderMachine(recipe)
+  const held = store.hold()
+  const positions = store.positions()
+  const { preparing, ready } = store.counts()
+  const parts = Math.max(1, Math.ceil((preparing + ready) / ordersPerPart))
+  const refused = await readRefused(options)
+  progress.expect(positions, [topics.orders, ...topics.toppingOf.keys()], parts)
+  const differences: Difference[] = []
+  let ambiguous = 0
+  for (let part = 0; part < parts; part++) {
+    const isMine = (orderId: string): boolean => parts === 1 || hashId(orderId) % parts === part
+    const fold = createFold(recipe, machine, isMine)
+    await readInto(fold, options, positions, refused, progress)
+    for (const stored of store.all()) {
+      if (!isMine(stored.order_id)) continue
+      if (fold.isAmbiguous(stored.order_id)) ambiguous++
+      else differences.push(...compareOrder(machine, store, fold, stored))
+    }
+    for (const orderId of fold.orderIds) {
+      if (store.load(orderId) === undefined) differences.push({ where: orderId, what: 'is on the log and not in the store' })
+    }
+  }
+  held.release()
+  return { orders: preparing + ready, ambiguous, differences }
+}
+
+async function readInto(
+  fold: Fold,
+  options: VerifyOptions,
+  positions: Positions,
+  refused: ReadonlySet<string>,
+  progress: Progress,
+): Promise<void> {
+  const { topics } = options
+  for await (const record of readTopic(options, topics.orders, positions, progress)) fold.place(record)
+  for (const [topic, topping] of topics.toppingOf) {
+    for await (const record of readTopic(options, topic, positions, progress)) {
+      if (!refused.has(toKey(record))) fold.top(record, topping)
+    }
+  }
+}
+
+function compareOrder(machine: OrderMachine, store: OrderStore, fold: Fold, stored: StoredOrder): Difference[] {
+  const where = stored.order_id
+  if (!fold.has(where)) return [{ where, what: 'is in the store and not on the log' }]
+  const snapshot = plain(parseEnvelope(stored.envelope, where).snapshot)
+  const differences: Difference[] = []
+  const expected = plain(fold.snapshot(where))
+  if (!isDeepStrictEqual(snapshot, expected)) {
+    differences.push({ where, what: `snapshot differs from the log: stored ${brief(snapshot)}, log says ${brief(expected)}` })
+  }
+  const entries = store.journal(where).flatMap((chunk) => chunk.entries)
+  if (entries.length !== stored.version) {
+    differences.push({ where, what: `journal has ${entries.length} events, the snapshot took ${stored.version}` })
+  } else if (!isDeepStrictEqual(plain(foldJournal(machine, where, entries)), snapshot)) {
+    differences.push({ where, what: 'journal does not lead to the snapshot' })
+  }
+  const isReady = snapshot.value === 'ready'
+  if ((stored.status === 'ready') !== isReady) {
+    differences.push({ where, what: `is listed as ${stored.status}, its snapshot is ${snapshot.value}` })
+  }
+  return differences
+}
+
+async function verifyReport(options: VerifyOptions, store: ReportStore, progress: Progress): Promise<Part> {
+  const topic = options.topics.stages.get('cheese')!.to
+  const held = store.hold()
+  const positions = store.positions()
+  const found = store.counts()
+  held.release()
+  progress.expect(positions, [topic], 1)
+  const counted = new Set<string>()
+  const expected = new Map<string, number>()
+  for await (const record of readTopic(options, topic, positions, progress)) {
+    const topped = parseCheese(record)
+    if (topped === undefined) continue
+    if (topped.pizza_id !== undefined) {
+      const pizza = `${topped.order_id}/${topped.pizza_id}`
+      if (counted.has(pizza)) continue
+      counted.add(pizza)
+    }
+    expected.set(topped.choice, (expected.get(topped.choice) ?? 0) + 1)
+  }
+  const differences = [...new Set([...found.keys(), ...expected.keys()])].flatMap((choice): Difference[] => {
+    const [has, wanted] = [found.get(choice) ?? 0, expected.get(choice) ?? 0]
+    return has === wanted ? [] : [{ where: 'report', what: `${choice}: the report counts ${has}, the log says ${wanted}` }]
+  })
+  return { orders: 0, ambiguous: 0, differences }
+}
+
+function parseCheese(record: LogRecord) {
+  try {
+    return parseTopped(record.value, 'cheese')
+  } catch {
+    return undefined
+  }
+}
+
+/** Coordinates of the records that the order host refused: they are no part of any order. */
+async function readRefused(options: VerifyOptions): Promise<ReadonlySet<string>> {
+  const { log, topics } = options
+  const ends = await log.ends([topics.deadLetters])
+  const refused = new Set<string>()
+  for (const [partition, to] of ends.get(topics.deadLetters)!.entries()) {
+    for await (const page of log.read({ topic: topics.deadLetters, partition }, { from: 0, to })) {
+      for (const { headers } of page) {
+        if (headers?.['role'] === 'orders') refused.add(`${headers['topic']}/${headers['partition']}/${headers['offset']}`)
+      }
+    }
+  }
+  return refused
+}
+
+function toKey({ topic, partition, offset }: LogRecord): string {
+  return `${topic}/${partition}/${offset}`
+}
+
+async function* readTopic(
+  { log }: VerifyOptions,
+  topic: string,
+  positions: Positions,
+  progress: Progress,
+): AsyncGenerator<LogRecord> {
+  for (const [partition, to] of positions.get(topic) ?? []) {
+    for await (const page of log.read({ topic, partition }, { from: 0, to })) {
+      yield* page
+      progress.advance(page.length)
+    }
+  }
+}
+
+interface Progress {
+  readonly read: number
+  expect(positions: Positions, topics: readonly string[], times: number): void
+  advance(records: number): void
+}
+
+function createProgress({ onProgress }: VerifyOptions): Progress {
+  let read = 0
+  let total = 0
+  return {
+    get read() {
+      return read
+    },
+    expect(positions, topics, times) {
+      for (const topic of topics) for (const end of positions.get(topic)?.values() ?? []) total += end * times
+    },
+    advance(records) {
+      read += records
+      onProgress?.(read, total)
+    },
+  }
+}
+
+/** As JSON keeps it: `undefined` fields gone. */
+function plain(snapshot: OrderSnapshot): OrderSnapshot {
+  return JSON.parse(JSON.stringify(snapshot)) as OrderSnapshot
+}
+
+function brief({ value, context, children }: OrderSnapshot): string {
+  const pizzas = Object.values(children).map(({ snapshot }) => `${snapshot.context.pizza_id}:${snapshot.value}`)
+  return `${value} ${context.readyCount}/${context.count} (${pizzas.slice(0, 5).join(' ')}${pizzas.length > 5 ? ' …' : ''})`
+}
+
+function hashId(orderId: string): number {
+  let h = 0
+  for (let i = 0; i < orderId.length; i++) h = (Math.imul(h, 31) + orderId.charCodeAt(i)) | 0
+  return h >>> 0
+}

@@ -1,0 +1,138 @@
+/**
+ * Configuration: command line, environment and properties file to one frozen object, or every problem at once. Pure: what it
+ * needs of the world comes in as arguments, and main decides what to do with the answer.
+ *
+ * C1: the command line goes before the environment, the environment before the file, the file before the defaults.
+ * C2: a secret is in the connection and nowhere else: no message, no JSON, no inspection shows it.
+ */
+import { parseCommandLine, printHelp, type Environment } from './cli.ts'
+import { parseConfigFile, toReason, type FileConfig } from './config-file.ts'
+import type { KafkaConnection } from './log/kafka-connection.ts'
+import { recipe } from './menu.ts'
+import { environmentOnly, type LogLevel, type Values } from './settings.ts'
+import { createTopics } from './topics.ts'
+
+export interface Config {
+  /** Which programs run in this process, in the order of the work. */
+  readonly roles: readonly string[]
+  readonly http: {
+    readonly host: string
+    readonly port: number
+    readonly reportPort: number
+    readonly countMax: number
+    readonly waitMsMax: number
+    readonly pageRowsMax: number
+  }
+  readonly dataDir: string
+  readonly log: { readonly kind: 'sqlite' } | { readonly kind: 'kafka'; readonly connection: KafkaConnection }
+  /** Consumer groups are named `${groupId}.${role}`. */
+  readonly groupId: string
+  /** Where topping services begin that have no position yet. */
+  readonly startFrom: 'earliest' | 'latest'
+  readonly topics: {
+    readonly prefix: string
+    readonly lastTopic?: string
+    readonly partitions: number
+    /** Absent: the cluster's default. */
+    readonly replicationFactor?: number
+  }
+  readonly liveActorsMax: number
+  readonly checkpointMs: number
+  readonly checkpointOrdersMax: number
+  readonly drainMs: number
+  /** 0 is off. */
+  readonly demoOrdersPerSecond: number
+  readonly logLevel: LogLevel
+}
+
+export type Parsed =
+  | { readonly kind: 'start' | 'verify'; readonly config: Config; readonly warnings: readonly string[] }
+  | { readonly kind: 'print'; readonly text: string }
+  | { readonly kind: 'problems'; readonly problems: readonly string[] }
+
+export interface Sources {
+  /** The words after the program's name. */
+  readonly argv: readonly string[]
+  readonly env: Environment
+  /** Throws as node:fs does. */
+  readonly readFile: (path: string) => string
+  readonly version: string
+}
+
+/** Every role there is: the orders role, one for each topping, the cheese reporter. */
+export const roles: readonly string[] = ['orders', ...recipe.map(({ topping }) => topping), 'cheese-reporter']
+
+/** Puts the configuration together. Never throws for what a user gave: that comes back as `problems`. */
+export function parseConfig({ argv, env, readFile, version }: Sources): Parsed {
+  const line = parseCommandLine(argv, env, roles)
+  if (line.command === 'help') return { kind: 'print', text: printHelp(roles) }
+  if (line.command === 'version') return { kind: 'print', text: version }
+  const file = line.values.config === '' ? undefined : readConfigFile(line.values.config, env, readFile)
+  const problems = [...line.problems, ...contradictions(line.values, line.roles), ...(file?.problems ?? [])]
+  if (problems.length > 0) return { kind: 'problems', problems }
+  const config = toConfig(line.values, line.roles, file)
+  return { kind: line.command, config: deepFreeze(config), warnings: [...line.warnings, ...(file?.warnings ?? [])] }
+}
+
+function readConfigFile(path: string, env: Environment, readFile: Sources['readFile']): FileConfig {
+  const overrides = Object.entries(environmentOnly).flatMap(([source, { key }]) => {
+    const value = env[source]
+    return value ? [{ key, value, source }] : []
+  })
+  try {
+    return parseConfigFile(readFile(path), { path, overrides, readFile })
+  } catch (error) {
+    return { problems: [`--config: cannot read ${path}: ${toReason(error)}`], warnings: [] }
+  }
+}
+
+/** What is wrong with values that are right one by one. */
+function contradictions(values: Values, chosen: readonly string[]): string[] {
+  const problems: string[] = []
+  const isHere = (role: string) => chosen.includes(role)
+  const { port, reportPort, demo } = values
+  if (port === reportPort && port !== 0 && isHere('orders') && isHere('cheese-reporter')) {
+    problems.push(`--port and --report-port: expected two ports, got ${port} for both`)
+  }
+  if (demo > 0 && !isHere('orders')) problems.push('--demo: expected the role orders beside it, which takes its orders')
+  const names = createTopics(recipe, toTopics(values)).specs.map(({ name }) => name)
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined)
+    problems.push(`--last-topic: expected a topic of its own, got ${twice}, which has another use`)
+  return problems
+}
+
+function toTopics({ topicPrefix, lastTopic, partitions, replicationFactor }: Values): Config['topics'] {
+  return {
+    prefix: topicPrefix,
+    ...(lastTopic !== '' && { lastTopic }),
+    partitions,
+    ...(replicationFactor > 0 && { replicationFactor }),
+  }
+}
+
+function toConfig(values: Values, chosen: readonly string[], file: FileConfig | undefined): Config {
+  const { host, port, reportPort, orderCountMax, waitMsMax, pageRowsMax } = values
+  return {
+    roles: chosen,
+    http: { host, port, reportPort, countMax: orderCountMax, waitMsMax, pageRowsMax },
+    dataDir: values.data,
+    log: file?.connection === undefined ? { kind: 'sqlite' } : { kind: 'kafka', connection: file.connection },
+    groupId: file?.groupId ?? 'pizza-actors',
+    startFrom: file?.startFrom ?? 'earliest',
+    topics: toTopics(values),
+    liveActorsMax: values.liveActorsMax,
+    checkpointMs: values.checkpointMs,
+    checkpointOrdersMax: values.checkpointOrdersMax,
+    drainMs: values.drainMs,
+    demoOrdersPerSecond: values.demo,
+    logLevel: values.logLevel,
+  }
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const part of Object.values(value) as unknown[]) {
+    if (typeof part === 'object' && part !== null) deepFreeze(part)
+  }
+  return Object.freeze(value)
+}

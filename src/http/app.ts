@@ -1,0 +1,111 @@
+/**
+ * App. The two HTTP faces of the shop as Express apps: the orders role's and the cheese reporter's. Express routes; resources
+ * answer straight to node:http. Owns which routes there are and in which order they are tried (the busiest first).
+ *
+ * An app emits `closing` when its server closes (listen.ts): waiting answers and event streams end then.
+ */
+import express, { type Express } from 'express'
+import helmet, { type HelmetOptions } from 'helmet'
+import type { Orders } from '../actors/orders.ts'
+import type { Report } from '../actors/report.ts'
+import { createEventsRoutes } from './events.ts'
+import type { HttpLogger, Route } from './exchange.ts'
+import { createHealthRoutes } from './health.ts'
+import { createIndexRoutes } from './index-page.ts'
+import { createOrderHistoryRoutes } from './order-history.ts'
+import { createOrderListRoutes } from './order-list.ts'
+import { createOrderRoutes } from './order.ts'
+import { createErrorHandler, createMethodNotAllowed, notFound, ProblemError } from './problem.ts'
+import { createReportRoutes } from './report.ts'
+import { streamLimits, type StreamLimits } from './sse.ts'
+
+export interface OrdersAppOptions {
+  readonly orders: Orders
+  readonly limits: { readonly countMax: number; readonly waitMsMax: number; readonly pageRowsMax: number }
+  readonly logger: HttpLogger
+  /** Default: `streamLimits`. */
+  readonly streams?: StreamLimits
+}
+
+export interface ReportAppOptions {
+  readonly report: Report
+  readonly logger: HttpLogger
+}
+
+const urlCharactersMax = 2_048
+
+/** Answers are JSON and event streams: nothing in them may be run, framed or read by other sites. Pages bring their own policy. */
+const headerPolicy: HelmetOptions = {
+  contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+  crossOriginOpenerPolicy: false,
+  originAgentCluster: false,
+  // Whoever ends TLS sets it; over plain HTTP it means nothing.
+  strictTransportSecurity: false,
+  xDnsPrefetchControl: false,
+  xDownloadOptions: false,
+  xFrameOptions: false,
+  xPermittedCrossDomainPolicies: false,
+  xXssProtection: false,
+}
+
+/** The app of the orders role: order, orders, history, events, health. */
+export function createOrdersApp(options: OrdersAppOptions): Express {
+  const closing = new AbortController()
+  const app = createApp(createOrdersRoutes(options, closing.signal), options.logger)
+  app.once('closing', () => closing.abort())
+  return app
+}
+
+/** The app of the cheese reporter: report, health. */
+export function createReportApp(options: ReportAppOptions): Express {
+  return createApp(createReportAppRoutes(options), options.logger)
+}
+
+/** Every route of the orders app, in the order they are tried. */
+export function createOrdersRoutes(options: OrdersAppOptions, closing: AbortSignal): Route[] {
+  const { orders, limits, streams = streamLimits } = options
+  return withIndex([
+    ...createOrderRoutes({ orders, ...limits, closing }),
+    ...createOrderListRoutes({ orders, ...limits }),
+    ...createEventsRoutes({ orders, limits: streams, closing }),
+    ...createOrderHistoryRoutes({ orders }),
+    ...createHealthRoutes(() => orders.readiness()),
+  ])
+}
+
+/** Every route of the report app. */
+export function createReportAppRoutes({ report }: ReportAppOptions): Route[] {
+  return withIndex([...createReportRoutes({ report }), ...createHealthRoutes(() => report.readiness())])
+}
+
+function withIndex(routes: Route[]): Route[] {
+  return [...routes, ...createIndexRoutes(routes)]
+}
+
+function createApp(routes: readonly Route[], logger: HttpLogger): Express {
+  const app = express()
+  app.disable('x-powered-by').disable('etag').enable('case sensitive routing')
+  app.set('query parser', 'simple').set('env', 'production')
+  app.use(helmet(headerPolicy))
+  app.use((req, _res, next) => {
+    if (req.url.length <= urlCharactersMax) return next()
+    throw new ProblemError('url-too-long', `The address may have ${urlCharactersMax} characters.`)
+  })
+  for (const { method, path, handle } of routes) app[method === 'GET' ? 'get' : 'post'](path, handle)
+  for (const [path, allow] of allowed(routes)) app.all(path, createMethodNotAllowed(allow))
+  app.use(notFound, createErrorHandler(logger))
+  return app
+}
+
+/** The Allow header of each path. Paths that differ only in the names of their parts are one path. */
+export function allowed(routes: readonly Route[]): Map<string, string> {
+  const methods = new Map<string, Set<string>>()
+  for (const { method, path } of routes) {
+    const shape = path.replaceAll(/:\w+/g, ':part')
+    const set = methods.get(shape) ?? new Set()
+    set.add(method)
+    if (method === 'GET') set.add('HEAD')
+    methods.set(shape, set.add('OPTIONS'))
+  }
+  return new Map([...methods].map(([path, set]) => [path, [...set].sort().join(', ')]))
+}

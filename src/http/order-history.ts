@@ -1,0 +1,21 @@
+/** Order history. `GET /order/{id}/history`: every event an order took, where it stands in the log, and the state after it. */
+import type { Orders } from '../actors/orders.ts'
+import { pathPart, sendJson, type Route } from './exchange.ts'
+import { unknownOrder } from './order.ts'
+import { isOrderId } from './parse.ts'
+
+export function createOrderHistoryRoutes({ orders }: { orders: Orders }): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/order/:id/history',
+      summary: 'Shows every event the order took and the state after it.',
+      handle: async (req, res) => {
+        const id = pathPart(req, 'id')
+        const events = isOrderId(id) ? await orders.history(id) : undefined
+        if (events === undefined) throw unknownOrder(id)
+        sendJson(res, 200, { id, events }, { 'cache-control': 'no-cache' })
+      },
+    },
+  ]
+}

@@ -1,0 +1,145 @@
+/**
+ * The log port. Everything durable that roles say to each other passes through this interface; sqlite-log, kafka-log and
+ * memory-log implement it, and test/contract/ holds one suite that all three pass.
+ *
+ * L1: `append` resolves only when every record is durable; records of one key keep the order of the calls.
+ * L2: a batch is delivered again until its handler has resolved; a position never passes a record whose handler has not.
+ * L3: within one partition records come in offset order, and to one member of a group at a time.
+ * L4: a record's partition is murmur2(key) modulo the partition count, as the Java clients place it (placement.ts).
+ */
+
+/** Where a record stands in the log. Offsets start at 0 in each partition. */
+export interface Coordinates {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+}
+
+/** One record as the log stores it. Key and value are the exact bytes that were appended; `null` value is a tombstone. */
+export interface LogRecord extends Coordinates {
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  /** When the record was appended, in milliseconds since 1970. */
+  readonly timestampMs: number
+  /** Absent when the record has none: the hot path writes no headers. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** A record to append. Records without a key go to a partition of the log's choosing. */
+export interface AppendRecord {
+  readonly topic: string
+  readonly key: string | Buffer | null
+  readonly value: string | Buffer | null
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+/** The next offset to read, per topic and partition: `positions.get(topic)?.get(partition)`. */
+export type Positions = ReadonlyMap<string, ReadonlyMap<number, number>>
+
+export interface TopicSpec {
+  readonly name: string
+  readonly partitions: number
+  /** Keep the newest record of each key for ever (default: keep every record). */
+  readonly compacted?: boolean
+}
+
+export interface ConsumeOptions {
+  readonly groupId: string
+  /** Topics with the same partition count. One member gets the same partition numbers of all of them. */
+  readonly topics: readonly string[]
+  /** Where to begin when neither the group nor `onAssigned` knows a position. */
+  readonly startFrom: 'earliest' | 'latest'
+  /**
+   * `group`: the log keeps the position and moves it on a cadence past the records whose handler resolved.
+   * `own`: the caller keeps positions, gives them in `onAssigned`, and calls `commit` itself.
+   */
+  readonly positions: 'group' | 'own'
+  /** At most this many records in one batch (default 1,000). */
+  readonly batchRecordsMax?: number
+  /**
+   * Called before the first record of newly assigned partitions is delivered. With `positions: 'own'` the returned positions
+   * are where reading starts (a missing one falls back to the group's committed position, then to `startFrom`).
+   * `pausedTopics` are not delivered until `resume`.
+   */
+  readonly onAssigned?: (partitions: readonly number[]) => Assignment | Promise<Assignment>
+  /** Called when partitions were taken away, after the handler has settled where the log can wait for it. */
+  readonly onRevoked?: (partitions: readonly number[]) => void | Promise<void>
+  /**
+   * Handles records of any assigned topics and partitions, in offset order within each partition; the next batch waits for
+   * it. When it throws, the batch is delivered again after a back-off; the error goes to `onError`. It never ends the process.
+   */
+  readonly onBatch: (records: readonly LogRecord[]) => void | Promise<void>
+  /** Told of handler errors and of trouble with the log itself, for logging and counting. */
+  readonly onError?: (error: unknown) => void
+}
+
+export interface Assignment {
+  readonly positions?: Positions
+  readonly pausedTopics?: readonly string[]
+}
+
+export interface Consumer {
+  /** Partition numbers this member owns, ascending. */
+  assigned(): readonly number[]
+  /** Makes positions durable in the group. Rejects with `fenced` when this member lost one of the partitions. */
+  commit(positions: Positions): Promise<void>
+  pause(topics: readonly string[]): void
+  resume(topics: readonly string[]): void
+  /** Delivers nothing more, waits for the running handler, commits (mode `group`), leaves the group. Safe to call twice. */
+  stop(): Promise<void>
+}
+
+export interface EventLog {
+  /** `sqlite`, `kafka` or `memory`: for messages and metrics. */
+  readonly kind: string
+  /**
+   * Creates the topics that do not exist and resolves when they can be used.
+   * @throws LogError `partition-count` when one exists with another number of partitions.
+   */
+  ensureTopics(topics: readonly TopicSpec[]): Promise<void>
+  /**
+   * Appends records durably. Calls that overlap may share one write (group commit).
+   * @returns the coordinates, in the order given.
+   * @throws LogError `unavailable` (the outcome is then unknown), `unknown-topic`, `record-too-large`, `closed`.
+   */
+  append(records: readonly AppendRecord[]): Promise<Coordinates[]>
+  /** Joins a group. Resolves when membership has been asked for; partitions arrive through `onAssigned`. */
+  consume(options: ConsumeOptions): Promise<Consumer>
+  /**
+   * Reads one partition from offset `from` up to, not including, offset `to`, in pages, outside any group.
+   * Offsets below the partition's start are skipped.
+   */
+  read(at: TopicPartition, range: { from: number; to: number }): AsyncIterable<readonly LogRecord[]>
+  /** For each topic the first offset still stored, by partition number. */
+  starts(topics: readonly string[]): Promise<Map<string, number[]>>
+  /** For each topic the offset after the last record (its end), by partition number. */
+  ends(topics: readonly string[]): Promise<Map<string, number[]>>
+  /** Positions the group has made durable; partitions without one are missing. Lag is `ends` minus these. */
+  committed(groupId: string, topics: readonly string[]): Promise<Positions>
+  /** Stops every consumer that is left, flushes, releases files and sockets. Safe to call twice. */
+  close(): Promise<void>
+}
+
+export type LogErrorCode =
+  | 'unavailable'
+  | 'unknown-topic'
+  | 'partition-count'
+  | 'record-too-large'
+  | 'authentication'
+  | 'fenced'
+  | 'closed'
+
+/** What went wrong in the log, with a message that says what to do. */
+export class LogError extends Error {
+  readonly code: LogErrorCode
+  constructor(code: LogErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'LogError'
+    this.code = code
+  }
+}

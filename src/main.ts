@@ -1,0 +1,179 @@
+/**
+ * Composition root: flags to configuration, configuration to a log and a shop, signals to an orderly stop. The only file that
+ * touches the process, and the only one that decides how it ends (exit-codes.ts).
+ *
+ * The first SIGTERM, SIGINT or SIGHUP stops the shop within `--drain-ms`; a further one ends the process at once, as does any
+ * during the start: whatever is unfinished then is repeated from the log.
+ */
+import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs'
+import { constants as os } from 'node:os'
+import { join } from 'node:path'
+import packageJson from '../package.json' with { type: 'json' }
+import { printBanner } from './banner.ts'
+import { parseConfig, type Config } from './config.ts'
+import { startDemo } from './demo.ts'
+import { exitCodes, type ExitName } from './exit-codes.ts'
+import type { EventLog } from './log/event-log.ts'
+import { createLogger, type Logger } from './logger.ts'
+import { explain } from './start-errors.ts'
+import type { Shop } from './shop.ts'
+
+/** npm passes on the Ctrl-C that the terminal has sent to this process already: the same signal this soon is no second one. */
+const echoMs = 250
+
+/** The shop ends its drain by itself; this much later something hangs. */
+const graceMs = 2000
+
+const { version } = packageJson
+process.stdout.on('error', () => {}) // `npm start | head` closes it; the shop goes on.
+process.exit(exitCodes[await main()])
+
+async function main(): Promise<ExitName> {
+  const readFile = (path: string) => readFileSync(path, 'utf8')
+  const parsed = parseConfig({ argv: process.argv.slice(2), env: process.env, readFile, version })
+  if (parsed.kind === 'print') return say(parsed.text, 'ok')
+  if (parsed.kind === 'problems') {
+    return complain([...parsed.problems, 'Every option: npm start -- --help'], 'usage')
+  }
+  const { config, kind, warnings } = parsed
+  const format = process.stderr.isTTY ? 'pretty' : 'json'
+  const logger = await createLogger({ level: config.logLevel, destination: process.stderr, format })
+  process.on('uncaughtException', (error, origin) => {
+    logger.fatal(
+      { err: error, origin },
+      'Nobody expected this error; the process ends and the log repeats what was unfinished',
+    )
+    process.exit(exitCodes.crashed)
+  })
+  for (const warning of warnings) logger.warn(warning)
+  return kind === 'start' ? start(config, logger) : check(config, logger)
+}
+
+async function start(config: Config, logger: Logger): Promise<ExitName> {
+  const signals = listenForSignals(logger)
+  let log: EventLog | undefined
+  let shop: Shop
+  try {
+    if (keepsState(config)) prepareDataDir(config.dataDir)
+    const [opened, { startShop }] = await Promise.all([openLog(config), import('./shop.ts')])
+    log = opened
+    shop = await startShop(config, { log, logger })
+  } catch (error) {
+    await within(
+      config.drainMs,
+      log?.close().catch(() => {}),
+    )
+    return refuse(error, config, logger)
+  }
+  signals.isStarting = false
+  return run(config, { log, logger, shop, stopAsked: signals.promise })
+}
+
+function refuse(error: unknown, config: Config, logger: Logger): ExitName {
+  const problem = explain(error, config)
+  if (problem !== undefined) return complain([problem.message], problem.exit)
+  logger.fatal({ err: error }, 'Nobody expected this error')
+  return 'crashed'
+}
+
+interface Running {
+  readonly log: EventLog
+  readonly logger: Logger
+  readonly shop: Shop
+  readonly stopAsked: Promise<void>
+}
+
+/** From the banner to the end. */
+async function run(config: Config, { log, logger, shop, stopAsked }: Running): Promise<ExitName> {
+  say(printBanner({ version, config, urls: shop.urls, tookMs: performance.now() }), 'ok')
+  const { demoOrdersPerSecond: ordersPerSecond } = config
+  const url = shop.urls.orders
+  const demo =
+    ordersPerSecond > 0 && url !== undefined
+      ? startDemo({
+          url,
+          ordersPerSecond,
+          onError: (error) => logger.warn({ err: error }, 'An order of the demo failed'),
+          ...(process.stdout.isTTY && { onReady: (line: string) => say(line, 'ok') }),
+        })
+      : undefined
+
+  await stopAsked
+  const stop = async () => {
+    await demo?.stop()
+    await shop.stop()
+    await log.close()
+  }
+  let isClean = true
+  const stopped = stop().catch((error: unknown) => {
+    logger.error({ err: error }, 'Stopping failed; the log repeats what was unfinished at the next start')
+    isClean = false
+  })
+  const isStopped = await within(config.drainMs + graceMs, stopped)
+  if (!isClean) return 'crashed'
+  if (isStopped) return 'ok'
+  logger.error(`Stopping took longer than ${config.drainMs} ms; the log repeats what was unfinished at the next start`)
+  return 'drainTimedOut'
+}
+
+/** Kafka is loaded only when it is asked for: its client costs every start that much. */
+async function openLog({ log, dataDir }: Config): Promise<EventLog> {
+  if (log.kind === 'kafka') {
+    const { createKafkaLog } = await import('./log/kafka-log.ts')
+    return createKafkaLog({ connection: log.connection })
+  }
+  const { createSqliteLog } = await import('./log/sqlite-log.ts')
+  return createSqliteLog({ file: join(dataDir, 'log.sqlite') })
+}
+
+/** Topping services on Kafka own nothing on disk. */
+function keepsState({ log, roles }: Config): boolean {
+  return log.kind === 'sqlite' || roles.includes('orders') || roles.includes('cheese-reporter')
+}
+
+function prepareDataDir(dir: string): void {
+  mkdirSync(dir, { recursive: true })
+  accessSync(dir, constants.R_OK | constants.W_OK | constants.X_OK)
+}
+
+/** `promise` resolves at the first signal after the start; every other one ends the process. */
+function listenForSignals(logger: Logger): { readonly promise: Promise<void>; isStarting: boolean } {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const state = { promise, isStarting: true }
+  let first: { signal: string; at: number } | undefined
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      const at = performance.now()
+      if (state.isStarting) process.exit(128 + os.signals[signal])
+      if (first === undefined) {
+        first = { signal, at }
+        logger.info(`${signal}: finishing what is under way; once more to stop at once`)
+        resolve()
+      } else if (first.signal !== signal || at - first.at > echoMs) {
+        process.exit(128 + os.signals[signal])
+      }
+    })
+  }
+  return state
+}
+
+/** @returns whether the work ended in time. */
+async function within(ms: number, work: Promise<void> | undefined): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>()
+  const timer = setTimeout(resolve, ms, false)
+  try {
+    return await Promise.race([late, Promise.resolve(work).then(() => true)])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function say(text: string, exit: ExitName): ExitName {
+  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
+  return exit
+}
+
+function complain(lines: readonly string[], exit: ExitName): ExitName {
+  process.stderr.write(lines.map((line) => `pizza-actors: ${line}\n`).join(''))
+  return exit
+}

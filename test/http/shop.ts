@@ -1,0 +1,95 @@
+/** A shop for tests: the orders app on a free port over the fake host. Closed after each test. */
+import { connect, type Socket } from 'node:net'
+import { once } from 'node:events'
+import { onTestFinished } from 'vitest'
+import { createOrdersApp } from '../../src/http/app.ts'
+import { listen, type Listening } from '../../src/http/listen.ts'
+import { streamLimits, type StreamLimits } from '../../src/http/sse.ts'
+import { createFakeOrders, type FakeOrders } from './fake-orders.ts'
+
+export interface Shop extends FakeOrders {
+  readonly url: string
+  readonly listening: Listening
+  /** What the app logged. */
+  readonly logged: Array<{ level: string; fields: object; message: string }>
+}
+
+export const limits = { countMax: 1_000, waitMsMax: 30_000, pageRowsMax: 50 }
+
+export interface ShopOptions {
+  streams?: Partial<StreamLimits>
+  waitMsMax?: number
+  drainMs?: number
+}
+
+export async function openShop({
+  streams,
+  waitMsMax = limits.waitMsMax,
+  drainMs = 10_000,
+}: ShopOptions = {}): Promise<Shop> {
+  const fake = createFakeOrders()
+  const logged: Shop['logged'] = []
+  const log = (level: string) => (fields: object, message: string) => void logged.push({ level, fields, message })
+  const app = createOrdersApp({
+    orders: fake.orders,
+    limits: { ...limits, waitMsMax },
+    logger: { error: log('error'), warn: log('warn') },
+    streams: { ...streamLimits, ...streams },
+  })
+  const listening = await listen(app, { host: '127.0.0.1', port: 0, drainMs })
+  onTestFinished(() => listening.close())
+  return { ...fake, url: listening.url, listening, logged }
+}
+
+/** What a problem answer says. */
+export interface ProblemJson {
+  type: string
+  title: string
+  status: number
+  detail: string
+  instance: string
+}
+
+/** The JSON of an answer, taken to be of the type the test expects; its assertions check that. */
+export async function readJson<T = ProblemJson>(response: Response): Promise<T> {
+  return (await response.json()) as T
+}
+
+export interface Raw {
+  readonly socket: Socket
+  /** Everything received so far. */
+  text(): string
+  /** Resolves when what was received matches. */
+  until(pattern: RegExp): Promise<string>
+  /** Resolves with everything when the other side has closed. */
+  ended(): Promise<string>
+}
+
+/** A bare connection, for requests that no HTTP client would send and for readers that stop reading. */
+export async function connectRaw(url: string, request: string): Promise<Raw> {
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  // Being cut off is an outcome the tests look at, not an error of theirs.
+  socket.on('error', () => {})
+  onTestFinished(() => void socket.destroy())
+  let received = ''
+  socket.setEncoding('utf8')
+  socket.on('data', (text: string) => (received += text))
+  await once(socket, 'connect')
+  socket.write(request)
+  return {
+    socket,
+    text: () => received,
+    async until(pattern) {
+      while (!pattern.test(received)) {
+        if (socket.destroyed) throw new Error(`Connection closed before ${String(pattern)}; received:\n${received}`)
+        await Promise.race([once(socket, 'data'), once(socket, 'close')])
+      }
+      return received
+    },
+    async ended() {
+      if (!socket.closed) await once(socket, 'close')
+      return received
+    },
+  }
+}
