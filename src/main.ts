@@ -5,7 +5,7 @@
  * The first SIGTERM, SIGINT or SIGHUP stops the shop within `--drain-ms`; a further one ends the process at once, as does any
  * during the start: whatever is unfinished then is repeated from the log.
  */
-import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { constants as os } from 'node:os'
 import { join } from 'node:path'
 import packageJson from '../package.json' with { type: 'json' }
@@ -31,7 +31,10 @@ process.exit(exitCodes[await main()])
 async function main(): Promise<ExitName> {
   const readFile = (path: string) => readFileSync(path, 'utf8')
   const parsed = parseConfig({ argv: process.argv.slice(2), env: process.env, readFile, version })
-  if (parsed.kind === 'print') return say(parsed.text, 'ok')
+  if (parsed.kind === 'print') {
+    say(parsed.text)
+    return 'ok'
+  }
   if (parsed.kind === 'problems') {
     return complain([...parsed.problems, 'Every option: npm start -- --help'], 'usage')
   }
@@ -46,7 +49,7 @@ async function main(): Promise<ExitName> {
     process.exit(exitCodes.crashed)
   })
   for (const warning of warnings) logger.warn(warning)
-  return kind === 'start' ? start(config, logger) : check(config, logger)
+  return kind === 'start' ? start(config, logger) : verify(config, logger)
 }
 
 async function start(config: Config, logger: Logger): Promise<ExitName> {
@@ -59,14 +62,35 @@ async function start(config: Config, logger: Logger): Promise<ExitName> {
     log = opened
     shop = await startShop(config, { log, logger })
   } catch (error) {
-    await within(
-      config.drainMs,
-      log?.close().catch(() => {}),
-    )
+    await within(config.drainMs, log?.close())
     return refuse(error, config, logger)
   }
   signals.isStarting = false
   return run(config, { log, logger, shop, stopAsked: signals.promise })
+}
+
+/** Reads beside a running shop, so the default answer to signals, the end of the process, is right here. */
+async function verify(config: Config, logger: Logger): Promise<ExitName> {
+  if (!existsSync(config.dataDir)) {
+    return complain([`Cannot verify ${config.dataDir}: it is not there. Name the shop's folder with --data.`], 'usage')
+  }
+  const overwrite = process.stderr.isTTY ? (line: string) => process.stderr.write(`\r\u001b[K${line}`) : undefined
+  const print = (line: string) => {
+    overwrite?.('')
+    say(line)
+  }
+  let log: EventLog | undefined
+  try {
+    const [opened, { runVerify }] = await Promise.all([openLog(config), import('./verify-command.ts')])
+    log = opened
+    const isSame = await runVerify(config, log, { print, ...(overwrite && { progress: overwrite }) })
+    return isSame ? 'ok' : 'failed'
+  } catch (error) {
+    overwrite?.('')
+    return refuse(error, config, logger)
+  } finally {
+    await within(config.drainMs, log?.close())
+  }
 }
 
 function refuse(error: unknown, config: Config, logger: Logger): ExitName {
@@ -85,7 +109,7 @@ interface Running {
 
 /** From the banner to the end. */
 async function run(config: Config, { log, logger, shop, stopAsked }: Running): Promise<ExitName> {
-  say(printBanner({ version, config, urls: shop.urls, tookMs: performance.now() }), 'ok')
+  say(printBanner({ version, config, urls: shop.urls, tookMs: performance.now() }))
   const { demoOrdersPerSecond: ordersPerSecond } = config
   const url = shop.urls.orders
   const demo =
@@ -94,7 +118,7 @@ async function run(config: Config, { log, logger, shop, stopAsked }: Running): P
           url,
           ordersPerSecond,
           onError: (error) => logger.warn({ err: error }, 'An order of the demo failed'),
-          ...(process.stdout.isTTY && { onReady: (line: string) => say(line, 'ok') }),
+          ...(process.stdout.isTTY && { onReady: say }),
         })
       : undefined
 
@@ -157,20 +181,21 @@ function listenForSignals(logger: Logger): { readonly promise: Promise<void>; is
   return state
 }
 
-/** @returns whether the work ended in time. */
+/** @returns whether the work ended in time; work that fails has ended. */
 async function within(ms: number, work: Promise<void> | undefined): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<boolean>()
   const timer = setTimeout(resolve, ms, false)
-  try {
-    return await Promise.race([late, Promise.resolve(work).then(() => true)])
-  } finally {
-    clearTimeout(timer)
-  }
+  const ended = Promise.resolve(work).then(
+    () => true,
+    () => true,
+  )
+  const isInTime = await Promise.race([late, ended])
+  clearTimeout(timer)
+  return isInTime
 }
 
-function say(text: string, exit: ExitName): ExitName {
+function say(text: string): void {
   process.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
-  return exit
 }
 
 function complain(lines: readonly string[], exit: ExitName): ExitName {

@@ -27,7 +27,11 @@ export const recipe: Recipe = [
   },
   {
     topping: 'veggies',
-    menu: { kind: 'several', drawsMax: 4, choices: ['tomato', 'olives', 'onions', 'peppers', 'pineapple', 'mushrooms'] },
+    menu: {
+      kind: 'several',
+      drawsMax: 4,
+      choices: ['tomato', 'olives', 'onions', 'peppers', 'pineapple', 'mushrooms'],
+    },
   },
 ]
 

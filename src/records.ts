@@ -10,12 +10,7 @@ import { z } from 'zod'
 export const orderCountMax = 10_000
 
 /** Why a record cannot be taken. Dead letters carry it in their `reason` header. */
-export type RecordErrorReason =
-  | 'not-json'
-  | 'invalid-record'
-  | 'unknown-order'
-  | 'unknown-pizza'
-  | 'record-too-large'
+export type RecordErrorReason = 'not-json' | 'invalid-record' | 'unknown-order' | 'unknown-pizza' | 'record-too-large'
 
 export class RecordError extends Error {
   readonly reason: RecordErrorReason
@@ -26,7 +21,9 @@ export class RecordError extends Error {
   }
 }
 
-const orderIdSchema = z.string().regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores')
+const orderIdSchema = z
+  .string()
+  .regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores')
 
 const orderSchema = z.object({
   order_id: orderIdSchema,
@@ -109,7 +106,7 @@ export function addTopping(value: Buffer, pizza: PizzaRecord, topping: string, c
 function parseExactly(text: string): Record<string, unknown> {
   const keepDigits = (_key: string, json: unknown, context?: { source?: string }): unknown =>
     typeof json === 'number' && context?.source !== undefined ? rawJson(context.source) : json
-  return JSON.parse(text, keepDigits as (key: string, json: unknown) => unknown) as Record<string, unknown>
+  return JSON.parse(text, keepDigits) as Record<string, unknown>
 }
 
 // Not in TypeScript's library yet.

@@ -99,7 +99,9 @@ async function startReporter({ config, log, logger, topics }: Parts): Promise<St
   })
   const app = createReportApp({ report: role, logger })
   const { host, reportPort: port } = config.http
-  return listenOrStop({ role, close: () => store.close() }, () => listen(app, { host, port, portFlag: '--report-port' }))
+  return listenOrStop({ role, close: () => store.close() }, () =>
+    listen(app, { host, port, portFlag: '--report-port' }),
+  )
 }
 
 async function startTopping({ config, log, logger, recipe, topics }: Parts, topping: string): Promise<Started> {
@@ -107,7 +109,9 @@ async function startTopping({ config, log, logger, recipe, topics }: Parts, topp
   const { from, to } = topics.stages.get(topping)!
   const groupId = `${config.groupId}.${topping}`
   const { deadLetters } = topics
-  return { role: await startToppingService({ log, logger, step, from, to, deadLetters, groupId, startFrom: config.startFrom }) }
+  return {
+    role: await startToppingService({ log, logger, step, from, to, deadLetters, groupId, startFrom: config.startFrom }),
+  }
 }
 
 /** A role whose port cannot be had must not go on without its door. */
@@ -126,7 +130,7 @@ function createStop(started: readonly Started[], drainMs: number): () => Promise
   const stopAll = async (): Promise<void> => {
     const deadline = AbortSignal.timeout(drainMs)
     await Promise.all(started.map(({ role }) => role.stop(deadline)))
-    await Promise.all(started.map(({ listening }) => listening?.close()))
+    await Promise.all(started.flatMap(({ listening }) => (listening ? [listening.close()] : [])))
     for (const { close } of started) close?.()
   }
   return () => (stopping ??= stopAll())

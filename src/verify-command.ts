@@ -29,7 +29,9 @@ export async function runVerify(config: Config, log: EventLog, output: VerifyOut
   const orderStore = existsSync(orderFile) ? createOrderStore(orderFile, { readOnly: true }) : undefined
   const reportStore = existsSync(reportFile) ? createReportStore(reportFile, { readOnly: true }) : undefined
   if (orderStore === undefined && reportStore === undefined) {
-    throw new Error(`Nothing to verify in ${config.dataDir}: neither orders.sqlite nor report.sqlite is there. Give the shop's --data directory.`)
+    throw new Error(
+      `Nothing to verify in ${config.dataDir}: neither orders.sqlite nor report.sqlite is there. Give the shop's --data directory.`,
+    )
   }
   try {
     const verdict = await verify({

@@ -4,6 +4,7 @@
  * A1: a position only grows, and covers exactly the records the actors have seen.
  */
 import type { Positions } from '../log/event-log.ts'
+import { setPosition, type MutablePositions } from './positions.ts'
 
 export interface Applied {
   /** Begins at these positions. Records below them were applied before this process started. */
@@ -12,7 +13,7 @@ export interface Applied {
   /** Notes that a record was applied. */
   pass(topic: string, partition: number, offset: number): void
   /** Copies the positions, holding back those in `floors` (lowest offset that must be read again). */
-  snapshot(floors: Positions): Map<string, Map<number, number>>
+  snapshot(floors: Positions): Positions
   /** Whether every position has reached its target. */
   hasReached(target: Positions): boolean
   /** Resolves true when the target is reached, false when time is up or the signal aborts. */
@@ -23,14 +24,12 @@ export interface Applied {
 
 /** Creates the positions of a host that has read nothing. */
 export function createApplied(): Applied {
-  const positions = new Map<string, Map<number, number>>()
+  const positions: MutablePositions = new Map()
   const waiters = new Set<{ target: Positions; resolve: (reached: boolean) => void }>()
 
   const position = (topic: string, partition: number): number => positions.get(topic)?.get(partition) ?? 0
   const set = (topic: string, partition: number, to: number): void => {
-    let ofTopic = positions.get(topic)
-    if (ofTopic === undefined) positions.set(topic, (ofTopic = new Map()))
-    if (to > (ofTopic.get(partition) ?? 0)) ofTopic.set(partition, to)
+    if (to > position(topic, partition)) setPosition(positions, topic, partition, to)
   }
   const hasReached = (target: Positions): boolean => {
     for (const [topic, ofTopic] of target) {
@@ -46,7 +45,7 @@ export function createApplied(): Applied {
     position,
     pass: (topic, partition, offset) => set(topic, partition, offset + 1),
     snapshot(floors) {
-      const copy = new Map<string, Map<number, number>>()
+      const copy: MutablePositions = new Map()
       for (const [topic, ofTopic] of positions) {
         const held = floors.get(topic)
         const entries = [...ofTopic].map(([p, to]): [number, number] => [p, Math.min(to, held?.get(p) ?? to)])
@@ -76,9 +75,4 @@ export function createApplied(): Applied {
       for (const { target, resolve } of waiters) if (hasReached(target)) resolve(true)
     },
   }
-}
-
-/** The ends of topics (`EventLog.ends`) as positions. */
-export function toPositions(ends: ReadonlyMap<string, readonly number[]>): Positions {
-  return new Map([...ends].map(([topic, ofTopic]) => [topic, new Map(ofTopic.entries())]))
 }

@@ -86,21 +86,25 @@ export function createCheckpointer(options: CheckpointerOptions): Checkpointer {
 
   const now = (): Promise<void> => {
     if (running === undefined) return start()
-    next ??= running.catch(() => {}).then(() => {
-      next = undefined
-      return start()
-    })
+    next ??= running
+      .catch(() => {})
+      .then(() => {
+        next = undefined
+        return start()
+      })
     return next
   }
 
-  const report = (error: unknown): void => {
-    if (!stopping.signal.aborted) logger.error({ err: error, role: 'orders' }, 'A checkpoint failed')
+  const writeNow = (): void => {
+    now().catch((error: unknown) => {
+      if (!stopping.signal.aborted) logger.error({ err: error, role: 'orders' }, 'A checkpoint failed')
+    })
   }
 
   return {
     soon(dirtyCount) {
-      if (dirtyCount >= checkpointOrdersMax && running === undefined) now().catch(report)
-      else timer ??= setTimeout(() => now().catch(report), Math.max(checkpointMs, pauseMs))
+      if (dirtyCount >= checkpointOrdersMax && running === undefined) writeNow()
+      else timer ??= setTimeout(writeNow, Math.max(checkpointMs, pauseMs))
     },
     now,
     onWritten(listener) {
@@ -113,7 +117,9 @@ export function createCheckpointer(options: CheckpointerOptions): Checkpointer {
     async stop() {
       clearTimeout(timer)
       stopping.abort()
-      await now().catch(() => logger.info({ role: 'orders' }, 'Stopped without a last checkpoint; the log repeats the rest'))
+      await now().catch(() =>
+        logger.info({ role: 'orders' }, 'Stopped without a last checkpoint; the log repeats the rest'),
+      )
     },
   }
 }

@@ -43,7 +43,8 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
   let isFailing = false
   const outbox = createOutbox({
     log,
-    onError: (error, attempt) => logger.warn({ err: error, role: 'cheese-reporter', attempt }, 'Cannot append dead letters; trying again'),
+    onError: (error, attempt) =>
+      logger.warn({ err: error, role: 'cheese-reporter', attempt }, 'Cannot append dead letters; trying again'),
   })
 
   const count = (record: LogRecord): void => {
@@ -54,7 +55,10 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
       changedCounts.add(choice)
     } catch (error) {
       const { partition, offset } = record
-      logger.warn({ err: error, role: 'cheese-reporter', topic, partition, offset }, 'Bad record goes to the dead letters')
+      logger.warn(
+        { err: error, role: 'cheese-reporter', topic, partition, offset },
+        'Bad record goes to the dead letters',
+      )
       outbox.put(toDeadLetter(deadLetters, 'cheese-reporter', record, error))
     }
   }

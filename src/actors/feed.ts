@@ -77,7 +77,11 @@ interface Cursor {
 /** Reads an event's id; `undefined` when it comes from before a rebuild: the reader then begins anew. */
 function parseId(id: string, epoch: string): Cursor | undefined {
   const match = /^([0-9a-f]{8})\.(\d{1,15})\.(\d{1,15})$/.exec(id)
-  if (match === null) throw new OrdersError('bad-cursor', 'The Last-Event-ID is not one this stream gave: leave it out to begin with live events.')
+  if (match === null)
+    throw new OrdersError(
+      'bad-cursor',
+      'The Last-Event-ID is not one this stream gave: leave it out to begin with live events.',
+    )
   return match[1] === epoch ? { seq: Number(match[2]), index: Number(match[3]) } : undefined
 }
 

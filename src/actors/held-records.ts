@@ -6,6 +6,7 @@
  * H2: at most `recordsMax` are held; above that the oldest go to the dead letters, so that nonsense cannot fill the memory.
  */
 import type { LogRecord, Positions } from '../log/event-log.ts'
+import { setPosition, type MutablePositions } from './positions.ts'
 
 export interface HeldRecords {
   readonly size: number
@@ -23,9 +24,10 @@ export interface HeldRecords {
 /** Creates an empty store for at most `recordsMax` records. */
 export function createHeldRecords(recordsMax = 10_000): HeldRecords {
   let fresh: LogRecord[] = []
-  let waiting: { records: LogRecord[]; ends: Positions }[] = []
+  const waiting: { records: LogRecord[]; ends: Positions }[] = []
   let asking: LogRecord[] = []
-  const count = (): number => fresh.length + asking.length + waiting.reduce((sum, { records }) => sum + records.length, 0)
+  const count = (): number =>
+    fresh.length + asking.length + waiting.reduce((sum, { records }) => sum + records.length, 0)
 
   return {
     get size() {
@@ -49,11 +51,9 @@ export function createHeldRecords(recordsMax = 10_000): HeldRecords {
       return released
     },
     floors() {
-      const floors = new Map<string, Map<number, number>>()
+      const floors: MutablePositions = new Map()
       for (const { topic, partition, offset } of [...fresh, ...asking, ...waiting.flatMap(({ records }) => records)]) {
-        let ofTopic = floors.get(topic)
-        if (ofTopic === undefined) floors.set(topic, (ofTopic = new Map()))
-        ofTopic.set(partition, Math.min(offset, ofTopic.get(partition) ?? offset))
+        setPosition(floors, topic, partition, Math.min(offset, floors.get(topic)?.get(partition) ?? offset))
       }
       return floors
     },

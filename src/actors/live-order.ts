@@ -9,13 +9,7 @@ import { createActor, type Actor, type AnyActorRef } from 'xstate'
 import { pizzaKey, type createOrderMachine, type OrderContext } from '../machines/order.machine.ts'
 import type { PizzaContext } from '../machines/pizza.machine.ts'
 import { RecordError } from '../records.ts'
-import {
-  parseEnvelope,
-  printEnvelope,
-  toSnapshot,
-  toXStateSnapshot,
-  type JournalEntry,
-} from './order-envelope.ts'
+import { parseEnvelope, printEnvelope, toSnapshot, toXStateSnapshot, type JournalEntry } from './order-envelope.ts'
 import type { DirtyOrder, StoredOrder } from './order-store.ts'
 import type { OrderStatus } from './orders.ts'
 
@@ -44,7 +38,12 @@ export interface LiveOrder {
 }
 
 /** Creates the actor of an order nobody has placed yet. */
-export function createLiveOrder(machine: OrderMachine, orderId: string, partition: number, effects: OrderEffects): LiveOrder {
+export function createLiveOrder(
+  machine: OrderMachine,
+  orderId: string,
+  partition: number,
+  effects: OrderEffects,
+): LiveOrder {
   const actor = createActor(machine, { input: { order_id: orderId } })
   return startLiveOrder(actor, orderId, partition, 0, effects)
 }

@@ -63,7 +63,14 @@ export function toSnapshot(actor: AnyActorRef): OrderSnapshot {
 
 /** Prints the envelope of an order as JSON. */
 export function printEnvelope(order_id: string, partition: number, snapshot: OrderSnapshot): string {
-  const envelope: OrderEnvelope = { schema: 1, machine: 'order', version: machineVersion, order_id, partition, snapshot }
+  const envelope: OrderEnvelope = {
+    schema: 1,
+    machine: 'order',
+    version: machineVersion,
+    order_id,
+    partition,
+    snapshot,
+  }
   return JSON.stringify(envelope)
 }
 

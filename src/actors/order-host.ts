@@ -15,7 +15,7 @@ import type { Recipe } from '../menu.ts'
 import { createOrderMachine } from '../machines/order.machine.ts'
 import { printPizza } from '../records.ts'
 import type { Topics } from '../topics.ts'
-import { createApplied, toPositions, type Applied } from './applied.ts'
+import { createApplied, type Applied } from './applied.ts'
 import { createCheckpointer, type Checkpointer } from './checkpointer.ts'
 import { toDeadLetter } from './dead-letters.ts'
 import { createHeldRecords } from './held-records.ts'
@@ -24,6 +24,7 @@ import { createOrderCache, type OrderCache } from './order-cache.ts'
 import { createOrderRouter } from './order-router.ts'
 import type { OrderStore } from './order-store.ts'
 import { createOutbox, type Outbox } from './outbox.ts'
+import { toPositions } from './positions.ts'
 import type { Role, RoleReadiness } from './role.ts'
 
 export interface OrderHostOptions {
@@ -63,7 +64,8 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   const readyListeners = new Map<string, Set<() => void>>()
   const outbox = createOutbox({
     log,
-    onError: (error, attempt) => logger.warn({ err: error, role: 'orders', attempt }, 'Cannot append pizzas; trying again'),
+    onError: (error, attempt) =>
+      logger.warn({ err: error, role: 'orders', attempt }, 'Cannot append pizzas; trying again'),
   })
 
   const requested = await log.committed(groupId, [topics.orders])
@@ -84,11 +86,15 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
       outbox.put(toDeadLetter(topics.deadLetters, 'orders', record, error))
     },
     repaired: (orderId, error) =>
-      logger.error({ err: error, role: 'orders', order_id: orderId }, 'The order machine threw; the order goes on without that event'),
+      logger.error(
+        { err: error, role: 'orders', order_id: orderId },
+        'The order machine threw; the order goes on without that event',
+      ),
   })
   const { cache } = router
 
   const consumerRef: { consumer?: Consumer } = {}
+  let committed: Promise<void> | undefined
   const checkpointer = createCheckpointer({
     ...options,
     cut: () => ({ orders: cache.takeDirty(), positions: applied.snapshot(held.floors()) }),
@@ -96,10 +102,13 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     written: (orders, positions) => {
       cache.passivate(orders)
       // The group's positions are for lag and for O4 only: the store's are the truth.
-      consumerRef.consumer?.commit(positions).catch((error: unknown) => logger.debug({ err: error }, 'Positions not committed'))
+      committed = consumerRef.consumer
+        ?.commit(positions)
+        .catch((error: unknown) => logger.debug({ err: error, role: 'orders' }, 'Positions not committed'))
     },
   })
 
+  const read = [topics.orders, ...topics.toppingOf.keys()]
   const gate = createStartGate({ log, logger, topics, applied, consumerRef })
   const onBatch = async (records: readonly LogRecord[]): Promise<void> => {
     router.apply(records)
@@ -113,7 +122,7 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
 
   consumerRef.consumer = await log.consume({
     groupId,
-    topics: [topics.orders, ...topics.toppingOf.keys()],
+    topics: read,
     startFrom: 'earliest',
     positions: 'own',
     batchRecordsMax,
@@ -134,7 +143,12 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     readiness: () => readinessOf(outbox, checkpointer, gate),
     async stop(deadline) {
       deadline.addEventListener('abort', () => outbox.stop())
-      await consumerRef.consumer?.stop()
+      const { consumer } = consumerRef
+      consumer?.pause(read)
+      // Before leaving the group, because only a member may commit; the checkpoint after it takes what the last batch changed.
+      await checkpointer.now().catch(() => {})
+      await committed
+      await consumer?.stop()
       await checkpointer.stop()
       outbox.stop()
     },

@@ -103,14 +103,16 @@ export function createOrderRouter(options: OrderRouterOptions): OrderRouter {
     cache,
     apply(records) {
       for (const record of records) if (record.topic === topics.orders) attempt(record, () => applyOrder(record))
-      for (const record of records) if (record.topic !== topics.orders) attempt(record, () => applyTopped(record, false))
+      for (const record of records)
+        if (record.topic !== topics.orders) attempt(record, () => applyTopped(record, false))
       send()
       for (const { topic, partition, offset } of records) applied.pass(topic, partition, offset)
     },
     async settleHeld(readEnds) {
       const fresh = held.takeFresh()
       if (fresh.length > 0) held.wait(fresh, await readEnds())
-      for (const record of held.release((ends) => applied.hasReached(ends))) attempt(record, () => applyTopped(record, true))
+      for (const record of held.release((ends) => applied.hasReached(ends)))
+        attempt(record, () => applyTopped(record, true))
       send()
     },
   }

@@ -9,7 +9,6 @@ import { v7 as uuidv7 } from 'uuid'
 import { LogError, type Coordinates, type EventLog, type Positions } from '../log/event-log.ts'
 import { printOrder } from '../records.ts'
 import type { Topics } from '../topics.ts'
-import { toPositions } from './applied.ts'
 import { createFeed } from './feed.ts'
 import { entriesAfter } from './live-order.ts'
 import { parseEnvelope, toSnapshot } from './order-envelope.ts'
@@ -17,6 +16,7 @@ import type { OrderHost } from './order-host.ts'
 import type { OrderStore } from './order-store.ts'
 import { toHistory, toOrderSummary, toOrderView } from './order-view.ts'
 import { OrdersError, type Orders, type OrderView } from './orders.ts'
+import { toPositions } from './positions.ts'
 
 /** Orders placed here and not read back yet that are remembered; readers of others ask the log where it ends. */
 const placedMax = 100_000
@@ -44,15 +44,20 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     return stored && toOrderView(parseEnvelope(stored.envelope, orderId).snapshot, stored.version)
   }
 
-  const isKnown = (orderId: string): boolean => host.cache.peek(orderId) !== undefined || store.load(orderId) !== undefined
+  const isKnown = (orderId: string): boolean =>
+    host.cache.peek(orderId) !== undefined || store.load(orderId) !== undefined
 
   const catchUp = async (orderId: string, signal?: AbortSignal): Promise<void> => {
     const target = placed.get(orderId) ?? (await readEnds())
     if (await host.applied.whenReached(target, catchUpMs, signal)) return
     if (signal?.aborted === true) return
-    throw new OrdersError('behind', `Cannot tell yet whether order ${orderId} exists: the log is being read. Try again shortly.`, {
-      retryAfterS: 1,
-    })
+    throw new OrdersError(
+      'behind',
+      `Cannot tell yet whether order ${orderId} exists: the log is being read. Try again shortly.`,
+      {
+        retryAfterS: 1,
+      },
+    )
   }
 
   const readEnds = async (): Promise<Positions> => {
@@ -177,14 +182,19 @@ function hashKey(key: string): Uint8Array {
 function parseCursor(cursor: string): { placedAt: number; orderId: string } {
   const match = /^(\d{1,16})-([\w.-]{1,64})$/.exec(cursor)
   if (match === null) {
-    throw new OrdersError('bad-cursor', 'The value of `after` is not one this API gave: take it from `next` of the previous page.')
+    throw new OrdersError(
+      'bad-cursor',
+      'The value of `after` is not one this API gave: take it from `next` of the previous page.',
+    )
   }
   return { placedAt: Number(match[1]), orderId: match[2]! }
 }
 
 function toUnavailable(error: unknown): unknown {
   if (!(error instanceof LogError)) return error
-  if (error.code === 'closed') return new OrdersError('stopping', 'The shop is closing. Try again shortly.', { retryAfterS: 1, cause: error })
-  const message = 'The log cannot be reached, so whether the order was taken is not known. Try again with the same Idempotency-Key.'
+  if (error.code === 'closed')
+    return new OrdersError('stopping', 'The shop is closing. Try again shortly.', { retryAfterS: 1, cause: error })
+  const message =
+    'The log cannot be reached, so whether the order was taken is not known. Try again with the same Idempotency-Key.'
   return new OrdersError('unavailable', message, { retryAfterS: 1, cause: error })
 }

@@ -13,6 +13,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { Positions } from '../log/event-log.ts'
 import { parseEntries, printEntries, type JournalEntry } from './order-envelope.ts'
 import type { OrderStatus } from './orders.ts'
+import { createPositionsTable, positionsSchema } from './positions-store.ts'
 
 export interface StoredOrder {
   readonly order_id: string
@@ -78,7 +79,7 @@ const schemaVersion = 1
 
 const schema = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-  CREATE TABLE IF NOT EXISTS positions (topic TEXT, partition INTEGER, position INTEGER NOT NULL, PRIMARY KEY (topic, partition));
+  ${positionsSchema}
   CREATE TABLE IF NOT EXISTS orders (
     order_id TEXT PRIMARY KEY, partition INTEGER NOT NULL, count INTEGER NOT NULL, status TEXT NOT NULL,
     placed_at INTEGER NOT NULL, ready_at INTEGER NOT NULL, version INTEGER NOT NULL, envelope TEXT NOT NULL);
@@ -89,8 +90,7 @@ const schema = `
   CREATE INDEX IF NOT EXISTS journal_by_order ON journal (order_id);
 `
 
-const orderColumns =
-  'order_id, partition, count, status, placed_at AS placedAt, ready_at AS readyAt, version, envelope'
+const orderColumns = 'order_id, partition, count, status, placed_at AS placedAt, ready_at AS readyAt, version, envelope'
 
 interface ChunkRow {
   seq: number
@@ -106,16 +106,7 @@ export function createOrderStore(file: string, { readOnly = false } = {}): Order
   const db = new DatabaseSync(file, { timeout: 5000, readOnly })
   const epoch = readOnly ? readMeta(db, 'epoch') : prepareFile(db, file)
   const statements = prepareStatements(db)
-
-  const positions = (): Positions => {
-    const found = new Map<string, Map<number, number>>()
-    for (const row of statements.positions.all()) {
-      const { topic, partition, position } = row as unknown as { topic: string; partition: number; position: number }
-      const ofTopic = found.get(topic) ?? new Map<number, number>()
-      found.set(topic, ofTopic.set(partition, position))
-    }
-    return found
-  }
+  const positions = createPositionsTable(db)
 
   const write = ({ positions: moved, orders }: Checkpoint): JournalChunk[] => {
     const chunks: JournalChunk[] = []
@@ -127,15 +118,13 @@ export function createOrderStore(file: string, { readOnly = false } = {}): Order
       const { lastInsertRowid } = statements.addChunk.run(order_id, firstVersion, status, printEntries(entries))
       chunks.push({ seq: Number(lastInsertRowid), order_id, firstVersion, entries, status })
     }
-    for (const [topic, ofTopic] of moved) {
-      for (const [partition, position] of ofTopic) statements.move.run(topic, partition, position)
-    }
+    positions.write(moved)
     return chunks
   }
 
   return {
     epoch,
-    positions,
+    positions: positions.read,
     load: (orderId) => statements.load.get(orderId) as unknown as StoredOrder | undefined,
     checkpoint: (checkpoint) => inTransaction(db, () => write(checkpoint)),
     list({ status, after, limit }) {
@@ -145,7 +134,7 @@ export function createOrderStore(file: string, { readOnly = false } = {}): Order
     },
     journal: (orderId) => (statements.journal.all(orderId) as unknown as ChunkRow[]).map(toChunk),
     journalAfter: (after, limit) => (statements.journalAfter.all(after, limit) as unknown as ChunkRow[]).map(toChunk),
-    lastSeq: () => Number((statements.lastSeq.get() as { seq: number | null }).seq ?? 0),
+    lastSeq: () => (statements.lastSeq.get() as { seq: number | null }).seq ?? 0,
     counts() {
       const counts: Record<OrderStatus, number> = { preparing: 0, ready: 0 }
       for (const row of statements.counts.all()) counts[row['status'] as OrderStatus] = Number(row['n'])
@@ -191,7 +180,6 @@ function prepareStatements(db: DatabaseSync) {
   const ready = page(`AND status = 'ready'`)
   const chunkColumns = 'seq, order_id, first_version AS firstVersion, status, entries'
   return {
-    positions: db.prepare('SELECT topic, partition, position FROM positions'),
     load: db.prepare(`SELECT ${orderColumns} FROM orders WHERE order_id = ?`),
     all: db.prepare(`SELECT ${orderColumns} FROM orders`),
     list: page(''),
@@ -201,9 +189,6 @@ function prepareStatements(db: DatabaseSync) {
       `INSERT INTO orders (order_id, partition, count, status, placed_at, ready_at, version, envelope) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, ready_at = excluded.ready_at,
          version = excluded.version, envelope = excluded.envelope`,
-    ),
-    move: db.prepare(
-      `INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT (topic, partition) DO UPDATE SET position = excluded.position`,
     ),
     addChunk: db.prepare('INSERT INTO journal (order_id, first_version, status, entries) VALUES (?, ?, ?, ?)'),
     journal: db.prepare(`SELECT ${chunkColumns} FROM journal WHERE order_id = ? ORDER BY seq`),

@@ -50,8 +50,8 @@ export function toHistory(machine: OrderMachine, orderId: string, entries: reado
       topic,
       partition,
       offset,
-      order_state: String(snapshot.value),
-      pizza_state: child === undefined ? null : String(child.getSnapshot().value),
+      order_state: snapshot.value,
+      pizza_state: child === undefined ? null : child.getSnapshot().value,
     }
   })
 }

@@ -8,7 +8,9 @@
 export type OrderStatus = 'preparing' | 'ready'
 
 /** A pizza as HTTP shows it: `order_id`, `pizza_id`, then each topping of the recipe that it has. */
-export type PizzaView = { readonly order_id: string; readonly pizza_id: number } & Readonly<Record<string, string | number>>
+export type PizzaView = { readonly order_id: string; readonly pizza_id: number } & Readonly<
+  Record<string, string | number>
+>
 
 /** A pizza that still misses toppings. `state` is the first topping it waits for. */
 export interface PizzaInProgress {

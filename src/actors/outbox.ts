@@ -51,7 +51,8 @@ export function createOutbox({ log, onError, batchRecordsMax = 1_000 }: OutboxOp
   const appendUntilDurable = async (batch: readonly AppendRecord[]): Promise<void> => {
     const backoff = createBackoff({ signal: stopping.signal })
     for (let attempt = 1; ; attempt++) {
-      if (stopping.signal.aborted) throw new LogError('closed', 'The outbox was stopped before its records were durable')
+      if (stopping.signal.aborted)
+        throw new LogError('closed', 'The outbox was stopped before its records were durable')
       try {
         await log.append(batch)
         failingSince = undefined

@@ -7,6 +7,7 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Positions } from '../log/event-log.ts'
+import { createPositionsTable, positionsSchema } from './positions-store.ts'
 
 export interface ReportCheckpoint {
   readonly counts: ReadonlyMap<string, number>
@@ -34,34 +35,28 @@ export function createReportStore(file: string, { readOnly = false } = {}): Repo
     db.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;
       CREATE TABLE IF NOT EXISTS counts (choice TEXT PRIMARY KEY, pizzas INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS counted (order_id TEXT PRIMARY KEY, pizzas BLOB NOT NULL);
-      CREATE TABLE IF NOT EXISTS positions (topic TEXT, partition INTEGER, position INTEGER NOT NULL, PRIMARY KEY (topic, partition));`)
+      ${positionsSchema}`)
   }
   const statements = {
     counts: db.prepare('SELECT choice, pizzas FROM counts ORDER BY choice'),
     counted: db.prepare('SELECT pizzas FROM counted WHERE order_id = ?'),
-    positions: db.prepare('SELECT topic, partition, position FROM positions'),
-    setCount: db.prepare('INSERT INTO counts VALUES (?, ?) ON CONFLICT (choice) DO UPDATE SET pizzas = excluded.pizzas'),
-    setCounted: db.prepare('INSERT INTO counted VALUES (?, ?) ON CONFLICT (order_id) DO UPDATE SET pizzas = excluded.pizzas'),
-    move: db.prepare('INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT (topic, partition) DO UPDATE SET position = excluded.position'),
+    setCount: db.prepare(
+      'INSERT INTO counts VALUES (?, ?) ON CONFLICT (choice) DO UPDATE SET pizzas = excluded.pizzas',
+    ),
+    setCounted: db.prepare(
+      'INSERT INTO counted VALUES (?, ?) ON CONFLICT (order_id) DO UPDATE SET pizzas = excluded.pizzas',
+    ),
   }
+  const table = createPositionsTable(db)
   const write = ({ counts, counted, positions }: ReportCheckpoint): void => {
     for (const [choice, pizzas] of counts) statements.setCount.run(choice, pizzas)
     for (const [orderId, pizzas] of counted) statements.setCounted.run(orderId, pizzas)
-    for (const [topic, ofTopic] of positions) {
-      for (const [partition, position] of ofTopic) statements.move.run(topic, partition, position)
-    }
+    table.write(positions)
   }
   return {
     counts: () => new Map(statements.counts.all().map((row) => [String(row['choice']), Number(row['pizzas'])])),
     counted: (orderId) => statements.counted.get(orderId)?.['pizzas'] as Uint8Array | undefined,
-    positions() {
-      const found = new Map<string, Map<number, number>>()
-      for (const row of statements.positions.all()) {
-        const { topic, partition, position } = row as unknown as { topic: string; partition: number; position: number }
-        found.set(topic, (found.get(topic) ?? new Map<number, number>()).set(partition, position))
-      }
-      return found
-    },
+    positions: table.read,
     checkpoint(changed) {
       db.exec('BEGIN IMMEDIATE')
       try {

@@ -32,7 +32,8 @@ export async function startToppingService(options: ToppingServiceOptions): Promi
   const { topping } = step
   const outbox = createOutbox({
     log,
-    onError: (error, attempt) => logger.warn({ err: error, role: topping, attempt }, 'Cannot append pizzas; trying again'),
+    onError: (error, attempt) =>
+      logger.warn({ err: error, role: topping, attempt }, 'Cannot append pizzas; trying again'),
   })
 
   const top = (record: LogRecord): void => {

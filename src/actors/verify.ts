@@ -83,7 +83,8 @@ async function verifyOrders(options: VerifyOptions, store: OrderStore, progress:
       else differences.push(...compareOrder(machine, store, fold, stored))
     }
     for (const orderId of fold.orderIds) {
-      if (store.load(orderId) === undefined) differences.push({ where: orderId, what: 'is on the log and not in the store' })
+      if (store.load(orderId) === undefined)
+        differences.push({ where: orderId, what: 'is on the log and not in the store' })
     }
   }
   held.release()
@@ -113,7 +114,10 @@ function compareOrder(machine: OrderMachine, store: OrderStore, fold: Fold, stor
   const differences: Difference[] = []
   const expected = plain(fold.snapshot(where))
   if (!isDeepStrictEqual(snapshot, expected)) {
-    differences.push({ where, what: `snapshot differs from the log: stored ${brief(snapshot)}, log says ${brief(expected)}` })
+    differences.push({
+      where,
+      what: `snapshot differs from the log: stored ${brief(snapshot)}, log says ${brief(expected)}`,
+    })
   }
   const entries = store.journal(where).flatMap((chunk) => chunk.entries)
   if (entries.length !== stored.version) {
@@ -149,7 +153,9 @@ async function verifyReport(options: VerifyOptions, store: ReportStore, progress
   }
   const differences = [...new Set([...found.keys(), ...expected.keys()])].flatMap((choice): Difference[] => {
     const [has, wanted] = [found.get(choice) ?? 0, expected.get(choice) ?? 0]
-    return has === wanted ? [] : [{ where: 'report', what: `${choice}: the report counts ${has}, the log says ${wanted}` }]
+    return has === wanted
+      ? []
+      : [{ where: 'report', what: `${choice}: the report counts ${has}, the log says ${wanted}` }]
   })
   return { orders: 0, ambiguous: 0, differences }
 }
@@ -170,7 +176,8 @@ async function readRefused(options: VerifyOptions): Promise<ReadonlySet<string>>
   for (const [partition, to] of ends.get(topics.deadLetters)!.entries()) {
     for await (const page of log.read({ topic: topics.deadLetters, partition }, { from: 0, to })) {
       for (const { headers } of page) {
-        if (headers?.['role'] === 'orders') refused.add(`${headers['topic']}/${headers['partition']}/${headers['offset']}`)
+        if (headers?.['role'] === 'orders')
+          refused.add(`${headers['topic']}/${headers['partition']}/${headers['offset']}`)
       }
     }
   }

@@ -14,7 +14,7 @@ export interface EventsRoutesOptions {
   readonly closing: AbortSignal
 }
 
-/** A stream that continues somewhere may still turn out impossible (a bad cursor): its head waits this long for the first event. */
+/** A stream that resumes may turn out impossible or at its end: its head waits this long for the first event. */
 const headDelayMsMax = 250
 
 export function createEventsRoutes(options: EventsRoutesOptions): Route[] {
@@ -61,14 +61,16 @@ async function stream(
   { orderId, ready = false }: { orderId?: string; ready?: boolean },
 ): Promise<void> {
   const after = parseAfter(req.query, req.get('last-event-id'))
-  // A browser connects again whenever a stream ends; 204 is how it learns that there is nothing more to come.
-  if (ready && after === undefined) return void res.writeHead(204).end()
   if (req.method === 'HEAD') return void openStream(res).end()
 
   const signal = createExchangeSignal(res, closing)
   const query = { ...(orderId !== undefined && { orderId }), ...(after !== undefined && { after }) }
   try {
-    const { isEmpty, items } = await peek(orders.watch(query, signal), after === undefined ? 0 : headDelayMsMax)
+    const { isEmpty, items } = await peek(
+      orders.watch(query, signal),
+      ready || after !== undefined ? headDelayMsMax : 0,
+    )
+    // A browser connects again whenever a stream ends; 204 is how it learns that there is nothing more to come.
     if (isEmpty && ready) return void res.writeHead(204).end()
     openStream(res)
     await pump(res, items, { ...limits, signal })

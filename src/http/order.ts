@@ -75,12 +75,14 @@ async function show({ orders, waitMsMax, closing }: OrderRoutesOptions, req: Req
 async function getWhenReady(orders: Orders, id: string, waitMs: number, res: Response, closing: AbortSignal) {
   const signal = createExchangeSignal(res, closing)
   try {
-    return await orders.get(id, { waitMs, signal })
+    const view = await orders.get(id, { waitMs, signal })
+    // Looking for an order that is given up half-way is no proof that there is none.
+    if (view !== undefined || !signal.aborted) return view
   } catch (error) {
     if (!signal.aborted) throw error
-    if (res.destroyed) return undefined
-    throw stopping()
   }
+  if (res.destroyed) return undefined
+  throw stopping()
 }
 
 /**

@@ -65,16 +65,25 @@ export function createOrderMachine(recipe: Recipe) {
         }
         return { count: event.count, placedAt: event.at }
       }),
-      requestPizzas: emit(({ context: { order_id, count } }) => ({ type: 'pizza.requested' as const, order_id, count })),
+      requestPizzas: emit(({ context: { order_id, count } }) => ({
+        type: 'pizza.requested' as const,
+        order_id,
+        count,
+      })),
       forwardToPizza: sendTo(
-        ({ self, event }) => self.getSnapshot().children[pizzaKey((event as PizzaToppedEvent).pizza_id)] as ActorRefFrom<typeof pizza>,
+        ({ self, event }) =>
+          self.getSnapshot().children[pizzaKey((event as PizzaToppedEvent).pizza_id)] as ActorRefFrom<typeof pizza>,
         ({ event }) => event as PizzaToppedEvent,
       ),
       countReadyPizza: assign(({ context, event }) => ({
         readyCount: context.readyCount + 1,
         readyAt: Math.max(context.readyAt, (event as PizzaReadyEvent).at),
       })),
-      announceReady: emit(({ context: { order_id, readyAt } }) => ({ type: 'order.ready' as const, order_id, at: readyAt })),
+      announceReady: emit(({ context: { order_id, readyAt } }) => ({
+        type: 'order.ready' as const,
+        order_id,
+        at: readyAt,
+      })),
     },
   }).createMachine({
     id: 'order',

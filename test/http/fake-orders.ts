@@ -11,6 +11,7 @@ import {
   type PizzaView,
   type Readiness,
 } from '../../src/actors/orders.ts'
+import { createBell } from './bell.ts'
 
 export interface FakeOrders {
   readonly orders: Orders
@@ -156,7 +157,8 @@ export function createFakeOrders(): FakeOrders {
       calls.watch.push({ ...query, signal })
       failIfAsked('watch')
       const { orderId, after } = query
-      let next = events.length
+      // All orders from here on; one order from its beginning.
+      let next = orderId === undefined ? events.length : 0
       if (after !== undefined) {
         next = events.findIndex(({ id }) => id === after) + 1
         if (next === 0) throw new OrdersError('bad-cursor', `Cannot continue after ${after}: there is no such event.`)
@@ -201,22 +203,6 @@ function toPlacedEntry(): HistoryEntry {
   const where = { at, topic: 'orders', partition: 2, offset: 41 }
   const nothing = { pizza_id: null, topping: null, choice: null, pizza_state: null }
   return { version: 1, event: 'order.placed', ...nothing, ...where, order_state: 'preparing' }
-}
-
-/** Wakes whoever waits whenever something happens. */
-function createBell() {
-  let rung = Promise.withResolvers<void>()
-  const bell = {
-    ring() {
-      rung.resolve()
-      rung = Promise.withResolvers()
-    },
-    next: () => rung.promise,
-    async until(isTrue: () => boolean) {
-      while (!isTrue()) await bell.next()
-    },
-  }
-  return bell
 }
 
 function aborted(signal: AbortSignal | undefined): Promise<void> {

@@ -236,6 +236,17 @@ describe('An order being waited for', () => {
     expect(shop.logged).toEqual([])
   })
 
+  test('is 503 and not 404 when the server closes before the host could tell', async () => {
+    const shop = await openShop()
+    // As the order host does: it leaves off catching up when the signal aborts.
+    shop.orders.get = (_id, { signal } = {}) =>
+      new Promise((resolve) => {
+        signal?.addEventListener('abort', () => resolve(undefined))
+        void shop.listening.close()
+      })
+    expect((await waitFor(`${shop.url}/order/113`, 'wait=30')).status).toBe(503)
+  })
+
   test('is answered with 503 when the server closes', async () => {
     const shop = await openShop()
     const id = shop.add(2)

@@ -5,6 +5,7 @@ import { onTestFinished } from 'vitest'
 import { createOrdersApp } from '../../src/http/app.ts'
 import { listen, type Listening } from '../../src/http/listen.ts'
 import { streamLimits, type StreamLimits } from '../../src/http/sse.ts'
+import { createBell } from './bell.ts'
 import { createFakeOrders, type FakeOrders } from './fake-orders.ts'
 
 export interface Shop extends FakeOrders {
@@ -73,22 +74,25 @@ export async function connectRaw(url: string, request: string): Promise<Raw> {
   socket.on('error', () => {})
   onTestFinished(() => void socket.destroy())
   let received = ''
+  const changed = createBell()
   socket.setEncoding('utf8')
-  socket.on('data', (text: string) => (received += text))
+  socket.on('data', (text: string) => {
+    received += text
+    changed.ring()
+  })
+  socket.on('close', changed.ring)
   await once(socket, 'connect')
   socket.write(request)
   return {
     socket,
     text: () => received,
     async until(pattern) {
-      while (!pattern.test(received)) {
-        if (socket.destroyed) throw new Error(`Connection closed before ${String(pattern)}; received:\n${received}`)
-        await Promise.race([once(socket, 'data'), once(socket, 'close')])
-      }
+      await changed.until(() => pattern.test(received) || socket.closed)
+      if (!pattern.test(received)) throw new Error(`Closed before ${String(pattern)}; received:\n${received}`)
       return received
     },
     async ended() {
-      if (!socket.closed) await once(socket, 'close')
+      await changed.until(() => socket.closed)
       return received
     },
   }

@@ -19,6 +19,8 @@ export interface ShopProcessOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Folder of the checkout to run (default: this one). */
   readonly projectDir?: string
+  /** Kills the process when it aborts while the process is starting. */
+  readonly signal?: AbortSignal
 }
 
 export interface ShopProcess {
@@ -54,7 +56,7 @@ process.once('exit', () => {
 
 /** Starts roles on free ports. @throws Error with the output when the process ends before its banner. */
 export async function startShopProcess(options: ShopProcessOptions): Promise<ShopProcess> {
-  const { roles = [], dataDir, configFile, args = [], env = {}, projectDir = projectRoot } = options
+  const { roles = [], dataDir, configFile, args = [], env = {}, projectDir = projectRoot, signal: cut } = options
   const config = configFile === undefined ? [] : ['--config', configFile]
   const flags = ['--data', dataDir, '--port', '0', '--report-port', '0', ...config, ...args]
   const child = spawn(nodePath(), ['src/main.ts', ...roles, ...flags], {
@@ -74,7 +76,10 @@ export async function startShopProcess(options: ShopProcessOptions): Promise<Sho
   const started: Started = { pid: child.pid!, roles, exited, output: () => output }
   alive.add(started)
   void exited.then(() => alive.delete(started))
+  const killEarly = (): void => signal(started.pid, 'SIGKILL')
+  cut?.addEventListener('abort', killEarly)
   const first = await Promise.race([heard.promise, exited])
+  cut?.removeEventListener('abort', killEarly)
   const name = roles.length === 0 ? 'The shop' : `The role ${roles.join(', ')}`
   if (first !== 'banner') throw new Error(`${name} ended (${first}) before it was up. It said:\n${output}`)
   return toShopProcess(started)

@@ -1,0 +1,137 @@
+/**
+ * `npm run bench`: measures the running program over HTTP, embedded and on Kafka (README.md beside this file says how and why).
+ * Ends with 1 when an answer was wrong, whatever the speed.
+ */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, resolve } from 'node:path'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { startGenerator } from './generator.ts'
+import { describeMachine, type Machine } from './machine.ts'
+import { judge, type Mark } from './marks.ts'
+import { createProgress } from './progress.ts'
+import { runPlan, type Bench, type Plan, type SystemResult } from './runs.ts'
+import { runSoak, type Soak } from './soak.ts'
+import { startSystem, type Mode } from './systems.ts'
+import { printCost, printKills, printLoads, printSoak, printTable } from './table.ts'
+
+interface Options {
+  readonly mode: Mode | 'both'
+  readonly clients: number[]
+  readonly seconds: number
+  readonly kills: number
+  readonly quick?: true
+  readonly soak?: true | number
+  readonly data: string
+  readonly json: string
+}
+
+interface Report {
+  readonly date: string
+  readonly machine: Machine
+  readonly plan: Plan
+  readonly systems: Partial<Record<Mode, SystemResult>>
+  readonly soaks: Partial<Record<Mode, Soak>>
+  readonly marks: readonly Mark[]
+}
+
+const soakPizzas = 1_000_000
+const latest = resolve(import.meta.dirname, 'results/latest.json')
+
+const command = new Command('npm run bench --')
+  .description('Measures orders per second, latencies, CPU, memory and recovery of the running program.')
+  .addOption(
+    new Option('--mode <mode>', 'the system to measure').choices(['embedded', 'kafka', 'both']).default('both'),
+  )
+  .option('--clients <list>', 'how many clients order at a time, one run for each', parseList, [1, 16, 64, 256])
+  .option('--seconds <n>', 'length of a run, after its warm-up', parseWhole, 10)
+  .option('--kills <n>', 'how often everything is killed under load', parseWhole, 3)
+  .option('--quick', 'short runs at 1 and 64 clients: shows that it works, not how fast it is')
+  .option('--soak [pizzas]', `a long run instead, for memory (${soakPizzas} pizzas when not given)`, parseWhole)
+  .option('--data <folder>', 'where the systems keep their data meanwhile', tmpdir())
+  .option('--json <file>', 'where the figures are written', latest)
+  .parse()
+
+const options = command.opts<Options>()
+const progress = createProgress(process.stderr)
+try {
+  await main()
+} catch (error) {
+  progress.done(error instanceof Error ? (error.stack ?? error.message) : String(error))
+  process.exitCode = 1
+}
+
+async function main(): Promise<void> {
+  const plan = toPlan(options)
+  const machine = describeMachine(options.data)
+  if (machine.dataInMemory) {
+    progress.done(`${options.data} is in memory, where an fsync costs nothing: give a folder on a disk with --data`)
+  }
+  const systems: Partial<Record<Mode, SystemResult>> = {}
+  const soaks: Partial<Record<Mode, Soak>> = {}
+  const marks: Mark[] = []
+  for (const mode of options.mode === 'both' ? (['embedded', 'kafka'] as const) : [options.mode]) {
+    await measure(mode, async (bench) => {
+      if (options.soak !== undefined) {
+        soaks[mode] = await runSoak(bench, options.soak === true ? soakPizzas : options.soak)
+        return
+      }
+      const result = await runPlan(bench, plan)
+      systems[mode] = result
+      marks.push(...judge(mode, result))
+    })
+  }
+  const report = { date: new Date().toISOString(), machine, plan, systems, soaks, marks }
+  print(report)
+  await mkdir(dirname(options.json), { recursive: true })
+  await writeFile(options.json, `${JSON.stringify(report, undefined, 1)}\n`)
+  console.log(`\nEvery figure: ${options.json}`)
+}
+
+async function measure(mode: Mode, run: (bench: Bench) => Promise<void>): Promise<void> {
+  progress.update(`starting ${mode}`)
+  const system = await startSystem({ mode, dataIn: options.data })
+  const generator = startGenerator()
+  progress.done(`${mode} is up`)
+  try {
+    await run({ system, generator, progress })
+  } finally {
+    await generator.stop()
+    await system.stop()
+  }
+}
+
+function toPlan({ clients, seconds, kills, quick }: Options): Plan {
+  if (quick) return { clients: [1, 64], seconds: 3, warmUpS: 1, bigOrders: 4, kills: 1 }
+  return { clients, seconds, warmUpS: 3, bigOrders: 20, kills }
+}
+
+function print({ date, machine, systems, soaks, marks }: Report): void {
+  const { cpu, cores, memoryGb, os, node, kafka, fsyncMs } = machine
+  console.log(`\n${date}, ${cores} × ${cpu}, ${memoryGb} GB, ${os}, Node ${node}, Kafka ${kafka}`)
+  console.log(
+    `fsync p50 ${fsyncMs.p50} ms, p99 ${fsyncMs.p99} ms; load average before the start ${machine.loadAverage.toFixed(1)}`,
+  )
+  for (const [mode, result] of Object.entries(systems)) {
+    console.log(`\n## ${mode}\n\n${printLoads(result.loads)}\n\n${printCost(result)}`)
+    if (result.kills.length > 0) console.log(`\n${printKills(result)}`)
+  }
+  for (const [mode, soak] of Object.entries(soaks)) console.log(`\n## ${mode}, soak\n\n${printSoak(soak)}`)
+  if (marks.length === 0) return
+  const rows = marks.map(({ name, wanted, measured, reached }) => [name, wanted, measured, reached ? 'yes' : 'no'])
+  console.log(`\n${printTable(['mark', 'wanted', 'measured', 'reached'], rows)}`)
+}
+
+function parseWhole(text: string): number {
+  const value = Number(text)
+  if (Number.isInteger(value) && value >= 0) return value
+  throw new InvalidArgumentError('a whole number is needed')
+}
+
+function parseList(text: string): number[] {
+  return text.split(',').map((part) => {
+    const value = parseWhole(part)
+    if (value === 0) throw new InvalidArgumentError('at least one client is needed')
+    return value
+  })
+}

@@ -1,0 +1,16 @@
+/** Positions as maps (event-log.ts): small helpers. */
+import type { Positions } from '../log/event-log.ts'
+
+export type MutablePositions = Map<string, Map<number, number>>
+
+/** Sets one position. */
+export function setPosition(positions: MutablePositions, topic: string, partition: number, to: number): void {
+  const ofTopic = positions.get(topic)
+  if (ofTopic === undefined) positions.set(topic, new Map([[partition, to]]))
+  else ofTopic.set(partition, to)
+}
+
+/** The ends of topics (`EventLog.ends`) as positions. */
+export function toPositions(ends: ReadonlyMap<string, readonly number[]>): Positions {
+  return new Map([...ends].map(([topic, ofTopic]) => [topic, new Map(ofTopic.entries())]))
+}

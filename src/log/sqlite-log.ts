@@ -1,0 +1,115 @@
+/**
+ * SQLite log: the embedded log, one file for all topics, written and read by one process or several. Appends and positions
+ * of one turn of the event loop share one durable transaction; consumers of this process are woken by its commits, those of
+ * other processes notice them within a few milliseconds.
+ *
+ * Q1: what `append` has answered is on the disk (WAL, synchronous = FULL).
+ * Q2: a member that dies loses its partitions at the next look, one that hangs after `sessionTimeoutMs`, and neither can
+ *     commit afterwards.
+ */
+import { resolve } from 'node:path'
+import { createBatcher } from './batcher.ts'
+import type { AppendRecord, Coordinates, EventLog, LogError } from './event-log.ts'
+import { recordBytesMaxDefault, sharedPartitionCount } from './local-append.ts'
+import type { LocalConsumer } from './local-consumer.ts'
+import { createLocalLog, type LocalBackend } from './local-log.ts'
+import { scheduleOnLoop } from './local-schedule.ts'
+import { openSqliteFile } from './sqlite-file.ts'
+import { createSqliteGroups, type PositionsCommit } from './sqlite-groups.ts'
+import { createPresence } from './sqlite-presence.ts'
+import { createSqliteRecords, type SqlitePartition } from './sqlite-records.ts'
+import { createWatch } from './sqlite-watch.ts'
+
+export interface SqliteLogOptions {
+  /** The log file. Beside it stand `-wal`, `-shm` and the folder `-members`. On a local disk: locks on network disks lie. */
+  readonly file: string
+  /** A process that is silent for so long loses its partitions (default 6 s). Death is noticed at once. */
+  readonly sessionTimeoutMs?: number
+  /** How often a process shows that it works (default 500 ms). */
+  readonly heartbeatMs?: number
+  /** How long positions of groups wait to be committed together (default 100 ms). */
+  readonly commitMs?: number
+  /** Key, value and headers of a record together (default 65 KiB). */
+  readonly recordBytesMax?: number
+  /** The longest time until another process's commit is noticed (default 20 ms; 1 ms while they come). */
+  readonly pollMs?: number
+  /** How long a write waits for another program's lock before it fails with `unavailable` (default 5 s). */
+  readonly busyTimeoutMs?: number
+  /** Told of trouble that belongs to no call and no consumer. */
+  readonly onError?: (error: unknown) => void
+}
+
+const lookMs = 50
+
+type Write = AppendRecord | PositionsCommit
+type Written = Coordinates | LogError | undefined
+
+/** Opens the log, creating the file when it is missing. */
+export function createSqliteLog(options: SqliteLogOptions): EventLog {
+  const { sessionTimeoutMs = 6_000, heartbeatMs = 500, commitMs = 100, pollMs = 20, busyTimeoutMs = 5_000 } = options
+  const { recordBytesMax = recordBytesMaxDefault, onError = () => {} } = options
+  const file = resolve(options.file)
+  const schedule = scheduleOnLoop
+  const sqlite = openSqliteFile({ file, schedule, busyTimeoutMs })
+  const consumers = new Set<LocalConsumer>()
+  const records = createSqliteRecords(sqlite)
+  const groups = createSqliteGroups(sqlite)
+  const presence = createPresence({ file, sessionTimeoutMs, lookMs })
+  const watch = createWatch({ sqlite, groups, presence, consumers, schedule, pollMs, lookMs, heartbeatMs, onError })
+  const partitionsOf = new Map<string, number>()
+
+  const batcher = createBatcher<Write, Written>({
+    async write(writes) {
+      const touched = new Set<SqlitePartition>()
+      const written = await sqlite.transact('append to', () => {
+        const timestampMs = Date.now()
+        return writes.map((write) =>
+          'positions' in write ? groups.commit(write) : records.insert(write, timestampMs, touched),
+        )
+      })
+      for (const { topic, partition } of touched) {
+        for (const consumer of consumers) consumer.notifyRecords(topic, partition)
+      }
+      return written
+    },
+  })
+
+  /** Changes the group in one transaction and tells this process's members; other processes notice by themselves. */
+  async function changeGroup<T>(groupId: string, change: () => T): Promise<T> {
+    const result = await sqlite.transact('change a group in', change)
+    for (const consumer of consumers) if (consumer.groupId === groupId) consumer.notifyGroup()
+    return result
+  }
+
+  const backend: LocalBackend = {
+    kind: 'sqlite',
+    ...records,
+    append: (appended) => batcher.add(appended) as Promise<Coordinates[]>,
+    refresh: watch.refresh,
+    async join(groupId, topics) {
+      partitionsOf.set(groupId, sharedPartitionCount(topics, records.partitionCount))
+      const member = await changeGroup(groupId, () => {
+        presence.enter()
+        return groups.join(groupId, presence.process)
+      })
+      watch.start()
+      return member
+    },
+    leave: (groupId, member) => changeGroup(groupId, () => groups.leave(member)),
+    claim: (groupId, member) =>
+      sqlite.transact('claim partitions in', () => groups.claim(groupId, member, partitionsOf.get(groupId)!)),
+    release: (groupId, member, partitions) => changeGroup(groupId, () => groups.release(groupId, member, partitions)),
+    async commit(groupId, member, positions) {
+      const [refusal] = await batcher.add([{ groupId, member, positions }])
+      if (refusal) throw refusal
+    },
+    committed: groups.committed,
+    async dispose() {
+      await batcher.idle()
+      watch.stop()
+      presence.leave()
+      sqlite.close()
+    },
+  }
+  return createLocalLog({ backend, consumers, schedule, commitMs, recordBytesMax })
+}

@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { createOrdersRoutes, createReportAppRoutes } from '../../src/http/app.ts'
+import { toPathTemplate, type Route } from '../../src/http/exchange.ts'
+import { problems } from '../../src/http/problem.ts'
+import { createFakeOrders } from './fake-orders.ts'
+import { limits } from './shop.ts'
+
+const docs = readFileSync(new URL('../../docs/http.md', import.meta.url), 'utf8')
+const logger = { error: () => {}, warn: () => {} }
+
+/** The rows of the first table under a heading, their cells without backticks. */
+function tableUnder(heading: string): string[][] {
+  const section = docs.split(/^## /m).find((section) => section.startsWith(`${heading}\n`))
+  const rows = section?.split('\n').filter((line) => line.startsWith('|')) ?? []
+  return rows.slice(2).map((row) =>
+    row
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim().replaceAll('`', '')),
+  )
+}
+
+const toRows = (routes: readonly Route[]) =>
+  routes.map(({ method, path, summary }) => [`${method} ${toPathTemplate(path)}`, summary])
+
+describe('The API reference', () => {
+  test('lists the calls of the orders role as the code has them', () => {
+    const routes = createOrdersRoutes(
+      { orders: createFakeOrders().orders, limits, logger },
+      new AbortController().signal,
+    )
+    expect(tableUnder('Calls of the orders role')).toEqual(toRows(routes))
+  })
+
+  test('lists the calls of the cheese reporter as the code has them', () => {
+    const report = { counts: () => ({}), readiness: () => ({ ready: true, reasons: [] }) }
+    expect(tableUnder('Calls of the cheese reporter')).toEqual(toRows(createReportAppRoutes({ report, logger })))
+  })
+
+  test('lists the problems as the code has them', () => {
+    const rows = Object.entries(problems).map(([name, { status, title }]) => [String(status), name, title])
+    expect(tableUnder('Problems')).toEqual(rows)
+  })
+})
