@@ -110,7 +110,7 @@ function createReader(onAnswer: (answer: Answer) => void): (piece: Buffer) => vo
 function parseHead(bytes: Buffer): { status: number; bodyAt: number; endAt: number } | undefined {
   const end = bytes.indexOf('\r\n\r\n')
   if (end < 0) return undefined
-  const text = bytes.latin1Slice(0, end)
+  const text = bytes.toString('latin1', 0, end)
   const length = /\r\ncontent-length: *(\d+)/i.exec(text)
   if (!text.startsWith('HTTP/1.1 ') || length === null) throw new Error(`Cannot read this answer: ${text}`)
   const bodyAt = end + 4

@@ -50,7 +50,7 @@ const killClients = 64
 const killAfterMs = 3_000
 
 /** How often a polling client asks. The peers of the comparison were polled at this pace. */
-export function pollEveryMs(clients: number): number {
+function pollEveryMs(clients: number): number {
   if (clients === 1) return 5
   return clients <= 64 ? 10 : 50
 }

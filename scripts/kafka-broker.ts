@@ -11,7 +11,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer, type AddressInfo, type Server } from 'node:net'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
@@ -155,19 +155,27 @@ async function format(dir: string, classPath: string, users: readonly BrokerUser
 }
 
 async function choosePorts(plaintext: number): Promise<BrokerPorts> {
-  const wanted = { plaintext, controller: 0, sasl: 0, tls: 0, saslTls: 0 }
-  // All are held together and let go together, so that no two are the same.
-  const held = await Promise.all(Object.entries(wanted).map(async ([name, port]) => [name, await hold(port)] as const))
-  const ports = Object.fromEntries(held.map(([name, server]) => [name, (server.address() as AddressInfo).port]))
-  await Promise.all(held.map(([, server]) => new Promise((closed) => server.close(closed))))
-  return ports as unknown as BrokerPorts
-}
-
-async function hold(port: number) {
-  const server = createServer().listen(port, '127.0.0.1')
-  await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EADDRINUSE') throw error
-    throw new Error(`Cannot start Kafka: port ${port} is taken. End what listens there or choose another with --port`)
-  })
-  return server
+  const servers: Server[] = []
+  try {
+    const hold = async (port: number) => {
+      const server = createServer().listen(port, '127.0.0.1')
+      await once(server, 'listening')
+      servers.push(server)
+      return (server.address() as AddressInfo).port
+    }
+    // All are held together and let go together, so that no two are the same.
+    return {
+      plaintext: await hold(plaintext),
+      controller: await hold(0),
+      sasl: await hold(0),
+      tls: await hold(0),
+      saslTls: await hold(0),
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    const todo = 'end what listens there, or choose another with --port'
+    throw new Error(`Cannot start Kafka: port ${plaintext} is taken; ${todo}`, { cause: error })
+  } finally {
+    await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))))
+  }
 }

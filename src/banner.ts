@@ -1,5 +1,5 @@
 /** What a start says on standard output: what runs where, and what to type next. */
-import { roles, type Config } from './config.ts'
+import { keepsState, roles, type Config } from './config.ts'
 
 export interface Running {
   readonly version: string
@@ -13,10 +13,9 @@ export interface Running {
 export function printBanner({ version, config, urls, tookMs }: Running): string {
   const { log, dataDir, demoOrdersPerSecond } = config
   const isWhole = config.roles.length === roles.length
+  const state = keepsState(config) ? `, state in ${dataDir}` : ''
   const where =
-    log.kind === 'sqlite'
-      ? `embedded log in ${dataDir}`
-      : `Kafka at ${log.connection.brokers.join(', ')}, state in ${dataDir}`
+    log.kind === 'sqlite' ? `embedded log in ${dataDir}` : `Kafka at ${log.connection.brokers.join(', ')}${state}`
   const facts = [
     ['log', where],
     ['roles', isWhole ? 'all, in this process' : config.roles.join(', ')],

@@ -74,6 +74,11 @@ export function parseConfig({ argv, env, readFile, version }: Sources): Parsed {
   return { kind: line.command, config: deepFreeze(config), warnings: [...line.warnings, ...(file?.warnings ?? [])] }
 }
 
+/** Whether this process keeps anything in the data folder: topping services on Kafka do not. */
+export function keepsState({ log, roles }: Config): boolean {
+  return log.kind === 'sqlite' || roles.includes('orders') || roles.includes('cheese-reporter')
+}
+
 function readConfigFile(path: string, env: Environment, readFile: Sources['readFile']): FileConfig {
   const overrides = Object.entries(environmentOnly).flatMap(([source, { key }]) => {
     const value = env[source]

@@ -20,7 +20,8 @@ const paths = secrets.flatMap((path) => [path, `*.${path}`, `*.*.${path}`])
 export async function createLogger({ level, destination, format }: LoggerOptions): Promise<Logger> {
   const options = { level, base: null, redact: { paths, censor: '[redacted]' } }
   if (format === 'json') return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, destination)
-  const { default: pretty } = await import('pino-pretty')
-  const stream = pretty({ destination, colorize: true, translateTime: 'HH:MM:ss.l', singleLine: true, sync: true })
-  return pino(options, stream)
+  const { prettyFactory } = await import('pino-pretty')
+  // The stream that pino-pretty offers writes later, and would lose what is said just before the process ends.
+  const print = prettyFactory({ colorize: true, translateTime: 'HH:MM:ss.l', singleLine: true })
+  return pino(options, { write: (line: string) => destination.write(print(line)) })
 }

@@ -10,7 +10,7 @@ import { constants as os } from 'node:os'
 import { join } from 'node:path'
 import packageJson from '../package.json' with { type: 'json' }
 import { printBanner } from './banner.ts'
-import { parseConfig, type Config } from './config.ts'
+import { keepsState, parseConfig, type Config } from './config.ts'
 import { startDemo } from './demo.ts'
 import { exitCodes, type ExitName } from './exit-codes.ts'
 import type { EventLog } from './log/event-log.ts'
@@ -148,11 +148,6 @@ async function openLog({ log, dataDir }: Config): Promise<EventLog> {
   }
   const { createSqliteLog } = await import('./log/sqlite-log.ts')
   return createSqliteLog({ file: join(dataDir, 'log.sqlite') })
-}
-
-/** Topping services on Kafka own nothing on disk. */
-function keepsState({ log, roles }: Config): boolean {
-  return log.kind === 'sqlite' || roles.includes('orders') || roles.includes('cheese-reporter')
 }
 
 function prepareDataDir(dir: string): void {

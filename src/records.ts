@@ -4,10 +4,14 @@
  * R1: fields that a schema does not name are ignored when read, and passed on untouched by topping services (design §4).
  * R2: a parse either returns a whole record or throws RecordError with a reason for the dead letter; it never guesses.
  */
+import { isUtf8 } from 'node:buffer'
 import { z } from 'zod'
 
 /** Any schema limit on the size of an order. The shop's own limit is configuration, at most this. */
 export const orderCountMax = 10_000
+
+/** Key and value of a record together, in bytes. Every log takes at least this. */
+const recordBytesMax = 64 * 1024
 
 /** Why a record cannot be taken. Dead letters carry it in their `reason` header. */
 export type RecordErrorReason = 'not-json' | 'invalid-record' | 'unknown-order' | 'unknown-pizza' | 'record-too-large'
@@ -28,7 +32,10 @@ const orderIdSchema = z
 const orderSchema = z.object({
   order_id: orderIdSchema,
   count: z.int().min(1).max(orderCountMax),
-  placed_at: z.iso.datetime({ offset: true }).optional(),
+  placed_at: z.iso
+    .datetime({ offset: true })
+    .refine((text) => Date.parse(text) > 0, 'expected an instant after 1970')
+    .optional(),
 })
 
 const pizzaSchema = z.looseObject({
@@ -100,6 +107,16 @@ export function addTopping(value: Buffer, pizza: PizzaRecord, topping: string, c
 }
 
 /**
+ * Refuses a record that a log would not take: waiting for one to take it would stop the role for good.
+ * @throws RecordError `record-too-large`
+ */
+export function assertRecordFits(key: Buffer | null, value: string): void {
+  const bytes = (key?.length ?? 0) + Buffer.byteLength(value)
+  if (bytes <= recordBytesMax) return
+  throw new RecordError('record-too-large', `The record would have ${bytes} bytes, at most ${recordBytesMax} are allowed`)
+}
+
+/**
  * JSON.parse that keeps each number's own digits (1.0 stays 1.0, 20-digit integers stay whole).
  * Source: the TC39 proposal "JSON.parse source text access".
  */
@@ -114,6 +131,8 @@ const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON
 
 function parseJson(value: Buffer | null): unknown {
   if (value === null) throw new RecordError('invalid-record', 'The record has no value (a tombstone)')
+  // toString would put replacement characters into fields that must be passed on untouched.
+  if (!isUtf8(value)) throw new RecordError('not-json', 'The value is not JSON: it is not UTF-8')
   try {
     return JSON.parse(value.toString())
   } catch (error) {

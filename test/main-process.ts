@@ -45,7 +45,9 @@ export function run(args: readonly string[], { env = {}, preload }: RunOptions =
   const kill = (signal: NodeJS.Signals) => void child.kill(signal)
   const urls = async () => {
     while (!out.includes('Ctrl-C')) {
-      const ending = ended.then((code) => Promise.reject(new Error(`It ended with ${code}: ${err}`)))
+      const ending = ended.then((code) => {
+        throw new Error(`It ended with ${code}: ${err}`)
+      })
       await Promise.race([once(child.stdout, 'data'), ending])
     }
     const find = (name: string) => new RegExp(`^ +${name} +(http://[^/\\s]+)`, 'm').exec(out)?.[1] ?? ''

@@ -1,74 +1,74 @@
 /**
  * Checkpointer. Decides when state is written down, and writes it: one checkpoint at a time, soon after something changed.
- * Owns the journal feed: chunks are told to listeners once they are durable, so what was told never un-happens.
+ * Knows no orders and no store: a cut is what the owner takes at one moment, and writes in one transaction.
  *
- * K1: a cut is written only after the outputs put in before it are durable.
+ * K1: a cut is written only after the outputs put in before it, and the records it was made from, are durable.
  * K2: a cut that the disk refused is kept and tried again, before any newer one.
  * K3: checkpoints take at most about a tenth of the time: a slow one delays the next.
  */
-import type { Positions } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import { createBackoff } from './backoff.ts'
-import { cutDirtyOrder, type LiveOrder } from './live-order.ts'
-import type { Checkpoint, JournalChunk, OrderStore } from './order-store.ts'
 
-export interface Checkpointer {
+export interface Checkpointer<Written> {
   /** Something was applied: write within `checkpointMs`, or at once when `dirtyCount` is at its limit. */
   soon(dirtyCount: number): void
   /** Resolves when everything applied before the call is in the store. */
   now(): Promise<void>
-  onWritten(listener: (chunks: readonly JournalChunk[]) => void): () => void
+  /** Tells of each checkpoint once it is in the store. @returns a function that withdraws. */
+  onWritten(listener: (written: Written) => void): () => void
   /** Since when the store refuses to write, in milliseconds since 1970; `undefined` while it works. */
   readonly failingSince: number | undefined
   /** Writes what is left, unless the outputs cannot become durable any more. */
   stop(): Promise<void>
 }
 
-export interface CheckpointerOptions {
-  readonly store: OrderStore
+export interface CheckpointerOptions<Cut, Written> {
+  readonly role: string
   readonly logger: Logger
   readonly checkpointMs: number
-  readonly checkpointOrdersMax: number
-  /** Takes the dirty orders and the positions of this moment. */
-  readonly cut: () => { orders: LiveOrder[]; positions: Positions }
-  readonly outputsSettled: () => Promise<void>
-  readonly written: (orders: readonly LiveOrder[], positions: Positions) => void
+  readonly checkpointDirtyMax: number
+  /** Takes the changes and the positions of this moment; from here on they count as written. */
+  readonly cut: () => Cut
+  /** Resolves when the role's outputs, and what they were made from, are durable. */
+  readonly settled: () => Promise<void>
+  /** Writes a cut in one transaction. Throws when the disk refuses. */
+  readonly write: (cut: Cut) => Written
+  readonly written?: (cut: Cut) => void
 }
 
 /** Creates a checkpointer that writes nothing until something was applied. */
-export function createCheckpointer(options: CheckpointerOptions): Checkpointer {
-  const { store, logger, checkpointMs, checkpointOrdersMax } = options
+export function createCheckpointer<Cut, Written>(options: CheckpointerOptions<Cut, Written>): Checkpointer<Written> {
+  const { role, logger, checkpointMs, checkpointDirtyMax } = options
   const stopping = new AbortController()
-  const listeners = new Set<(chunks: readonly JournalChunk[]) => void>()
+  const listeners = new Set<(written: Written) => void>()
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> | undefined
   let next: Promise<void> | undefined
   let pauseMs = 0
   let failingSince: number | undefined
 
-  const write = async (): Promise<void> => {
-    const startedAt = performance.now()
-    const { orders, positions } = options.cut()
-    const dirty = orders.map(cutDirtyOrder)
-    const spentMs = performance.now() - startedAt
-    await options.outputsSettled()
+  const checkpoint = async (): Promise<void> => {
+    const cutAt = performance.now()
+    const cut = options.cut()
+    const cutMs = performance.now() - cutAt
+    await options.settled()
     const writtenAt = performance.now()
-    const chunks = await writeUntilDurable({ positions, orders: dirty })
-    pauseMs = 9 * (spentMs + performance.now() - writtenAt)
-    options.written(orders, positions)
-    for (const listener of listeners) listener(chunks)
+    const written = await writeUntilDurable(cut)
+    pauseMs = 9 * (cutMs + performance.now() - writtenAt)
+    options.written?.(cut)
+    for (const listener of listeners) listener(written)
   }
 
-  const writeUntilDurable = async (checkpoint: Checkpoint): Promise<JournalChunk[]> => {
+  const writeUntilDurable = async (cut: Cut): Promise<Written> => {
     const backoff = createBackoff({ signal: stopping.signal })
     for (;;) {
       try {
-        const chunks = store.checkpoint(checkpoint)
+        const written = options.write(cut)
         failingSince = undefined
-        return chunks
+        return written
       } catch (error) {
         failingSince ??= Date.now()
-        logger.error({ err: error, role: 'orders' }, 'Cannot write the state store; trying again')
+        logger.error({ err: error, role }, 'Cannot write the state store; trying again')
         if (stopping.signal.aborted) throw error
         await backoff.wait()
       }
@@ -78,7 +78,7 @@ export function createCheckpointer(options: CheckpointerOptions): Checkpointer {
   const start = (): Promise<void> => {
     clearTimeout(timer)
     timer = undefined
-    running = write().finally(() => {
+    running = checkpoint().finally(() => {
       running = undefined
     })
     return running
@@ -97,13 +97,13 @@ export function createCheckpointer(options: CheckpointerOptions): Checkpointer {
 
   const writeNow = (): void => {
     now().catch((error: unknown) => {
-      if (!stopping.signal.aborted) logger.error({ err: error, role: 'orders' }, 'A checkpoint failed')
+      if (!stopping.signal.aborted) logger.error({ err: error, role }, 'A checkpoint failed')
     })
   }
 
   return {
     soon(dirtyCount) {
-      if (dirtyCount >= checkpointOrdersMax && running === undefined) writeNow()
+      if (dirtyCount >= checkpointDirtyMax && running === undefined) writeNow()
       else timer ??= setTimeout(writeNow, Math.max(checkpointMs, pauseMs))
     },
     now,
@@ -117,9 +117,7 @@ export function createCheckpointer(options: CheckpointerOptions): Checkpointer {
     async stop() {
       clearTimeout(timer)
       stopping.abort()
-      await now().catch(() =>
-        logger.info({ role: 'orders' }, 'Stopped without a last checkpoint; the log repeats the rest'),
-      )
+      await now().catch(() => logger.info({ role }, 'Stopped without a last checkpoint; the log repeats the rest'))
     },
   }
 }

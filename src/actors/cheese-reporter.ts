@@ -10,11 +10,12 @@ import type { EventLog, LogRecord } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import { parseTopped } from '../records.ts'
 import { createApplied } from './applied.ts'
+import { createCheckpointer } from './checkpointer.ts'
 import { toDeadLetter } from './dead-letters.ts'
 import { createOutbox } from './outbox.ts'
 import type { Report } from './report.ts'
 import type { ReportStore } from './report-store.ts'
-import type { Role } from './role.ts'
+import { atDeadline, type Role } from './role.ts'
 
 export interface CheeseReporterOptions {
   readonly log: EventLog
@@ -39,8 +40,6 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
   const counts = store.counts()
   const counted = createCounted(store)
   const changedCounts = new Set<string>()
-  let timer: NodeJS.Timeout | undefined
-  let isFailing = false
   const outbox = createOutbox({
     log,
     onError: (error, attempt) =>
@@ -63,21 +62,19 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
     }
   }
 
-  const checkpoint = (): void => {
-    clearTimeout(timer)
-    timer = undefined
-    try {
+  const checkpointer = createCheckpointer({
+    role: 'cheese-reporter',
+    logger,
+    checkpointMs,
+    checkpointDirtyMax: cachedOrdersMax,
+    cut() {
       const changed = new Map([...changedCounts].map((choice) => [choice, counts.get(choice)!]))
-      store.checkpoint({ counts: changed, counted: counted.dirty, positions: applied.snapshot(new Map()) })
-      isFailing = false
       changedCounts.clear()
-      counted.clean()
-    } catch (error) {
-      isFailing = true
-      logger.error({ err: error, role: 'cheese-reporter' }, 'Cannot write the report store; trying again')
-      timer = setTimeout(checkpoint, 1_000)
-    }
-  }
+      return { counts: changed, counted: counted.takeDirty(), positions: applied.snapshot(new Map()) }
+    },
+    settled: () => outbox.synced(),
+    write: (cut) => store.checkpoint(cut),
+  })
 
   const consumer = await log.consume({
     groupId,
@@ -91,8 +88,8 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
         applied.pass(topic, record.partition, record.offset)
       }
       await outbox.settled()
-      timer ??= setTimeout(checkpoint, checkpointMs)
-      if (counted.dirty.size > cachedOrdersMax) checkpoint()
+      checkpointer.soon(counted.dirtyCount)
+      if (counted.dirtyCount > 2 * cachedOrdersMax) await checkpointer.now()
     },
     onError: (error) => logger.warn({ err: error, role: 'cheese-reporter' }, 'Cannot read pizzas; trying again'),
   })
@@ -101,14 +98,14 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
     name: 'cheese-reporter',
     counts: () => Object.fromEntries([...counts].toSorted(([a], [b]) => (a < b ? -1 : 1))),
     readiness() {
+      const isFailing = checkpointer.failingSince !== undefined
       const reasons = isFailing ? ['The cheese reporter cannot write its store'] : []
       return { ready: reasons.length === 0, reasons }
     },
     async stop(deadline) {
-      deadline.addEventListener('abort', () => outbox.stop())
+      atDeadline(deadline, () => outbox.stop())
       await consumer.stop()
-      checkpoint()
-      clearTimeout(timer)
+      await checkpointer.stop()
       outbox.stop()
     },
   }
@@ -117,16 +114,24 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
 interface Counted {
   /** Notes a pizza. @returns false when it was noted before. */
   add(orderId: string, pizza_id: number): boolean
-  readonly dirty: ReadonlyMap<string, Uint8Array>
-  clean(): void
+  readonly dirtyCount: number
+  /** What was noted since the last call, as copies. */
+  takeDirty(): ReadonlyMap<string, Uint8Array>
 }
 
 function createCounted(store: ReportStore): Counted {
   const cache = new Map<string, Uint8Array>()
-  const dirty = new Map<string, Uint8Array>()
+  let dirty = new Map<string, Uint8Array>()
+  /** Taken, and on its way into the store. */
+  let taken: ReadonlyMap<string, Uint8Array> = new Map()
 
   const load = (orderId: string): Uint8Array => {
-    const bits = cache.get(orderId) ?? dirty.get(orderId) ?? store.counted(orderId) ?? new Uint8Array(0)
+    const bits =
+      cache.get(orderId) ??
+      dirty.get(orderId) ??
+      taken.get(orderId)?.slice() ??
+      store.counted(orderId) ??
+      new Uint8Array(0)
     if (cache.size >= cachedOrdersMax) cache.delete(cache.keys().next().value!)
     return bits
   }
@@ -148,7 +153,13 @@ function createCounted(store: ReportStore): Counted {
       dirty.set(orderId, bits)
       return true
     },
-    dirty,
-    clean: () => dirty.clear(),
+    get dirtyCount() {
+      return dirty.size
+    },
+    takeDirty() {
+      taken = new Map([...dirty].map(([orderId, bits]) => [orderId, bits.slice()]))
+      dirty = new Map()
+      return taken
+    },
   }
 }

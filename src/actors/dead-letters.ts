@@ -5,18 +5,19 @@
 import type { AppendRecord, LogRecord } from '../log/event-log.ts'
 import { RecordError } from '../records.ts'
 
-/** Values above this are cut: a dead letter must fit into the log, and its coordinates lead to the whole. */
+/** Keys and values above these are cut: a dead letter must fit into the log, and its coordinates lead to the whole. */
+const keyBytesMax = 1024
 const valueBytesMax = 32 * 1024
 
 /** Makes the dead letter of a record. `role` is who could not take it, `error` why. */
 export function toDeadLetter(topic: string, role: string, record: LogRecord, error: unknown): AppendRecord {
   const reason = error instanceof RecordError ? error.reason : 'machine-error'
   const detail = error instanceof Error ? error.message : String(error)
-  const { value } = record
+  const { key, value } = record
   const isCut = value !== null && value.length > valueBytesMax
   return {
     topic,
-    key: record.key,
+    key: key?.subarray(0, keyBytesMax) ?? null,
     value: isCut ? value.subarray(0, valueBytesMax) : value,
     headers: {
       role,

@@ -5,8 +5,8 @@
  * F1: ids are `epoch.seq.index` (store's life, journal chunk, place in it); they only grow, and resuming repeats and skips nothing.
  * F2: a reader that lags reads pages from the store: nothing is buffered for it.
  */
-import type { Checkpointer } from './checkpointer.ts'
 import type { JournalEntry } from './order-envelope.ts'
+import type { OrderCheckpointer } from './order-host.ts'
 import type { JournalChunk, OrderStore } from './order-store.ts'
 import { toInstant } from './order-view.ts'
 import { OrdersError, type OrderEvent } from './orders.ts'
@@ -19,7 +19,7 @@ export interface Feed {
 }
 
 /** Creates the feed of a store that `checkpointer` writes. */
-export function createFeed(store: OrderStore, checkpointer: Checkpointer): Feed {
+export function createFeed(store: OrderStore, checkpointer: OrderCheckpointer): Feed {
   const woken = (signal: AbortSignal): Promise<void> =>
     new Promise((resolve) => {
       if (signal.aborted) return resolve()

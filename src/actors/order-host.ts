@@ -9,7 +9,7 @@
  * O4: a rebuild (no store, but a committed position of `orders`) asks for no pizza again that was asked for before that position.
  * O5: a bad record becomes a dead letter and stops nothing.
  */
-import type { Consumer, EventLog, LogRecord, Positions } from '../log/event-log.ts'
+import type { Consumer, EventLog, LogRecord } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Recipe } from '../menu.ts'
 import { createOrderMachine } from '../machines/order.machine.ts'
@@ -19,13 +19,14 @@ import { createApplied, type Applied } from './applied.ts'
 import { createCheckpointer, type Checkpointer } from './checkpointer.ts'
 import { toDeadLetter } from './dead-letters.ts'
 import { createHeldRecords } from './held-records.ts'
-import type { OrderMachine } from './live-order.ts'
+import { cutDirtyOrder, type OrderMachine } from './live-order.ts'
 import { createOrderCache, type OrderCache } from './order-cache.ts'
 import { createOrderRouter } from './order-router.ts'
-import type { OrderStore } from './order-store.ts'
+import type { JournalChunk, OrderStore } from './order-store.ts'
 import { createOutbox, type Outbox } from './outbox.ts'
 import { toPositions } from './positions.ts'
-import type { Role, RoleReadiness } from './role.ts'
+import { atDeadline, type Role, type RoleReadiness } from './role.ts'
+import { createStartGate, type StartGate } from './start-gate.ts'
 
 export interface OrderHostOptions {
   readonly log: EventLog
@@ -39,12 +40,17 @@ export interface OrderHostOptions {
   readonly checkpointOrdersMax: number
 }
 
+/** Tells the journal chunks it wrote. */
+export type OrderCheckpointer = Checkpointer<readonly JournalChunk[]>
+
 /** The running host, as the query side (order-service.ts) uses it. */
 export interface OrderHost extends Role {
   readonly machine: OrderMachine
   readonly cache: OrderCache
   readonly applied: Applied
-  readonly checkpointer: Checkpointer
+  readonly checkpointer: OrderCheckpointer
+  /** Readers wait for it: what an earlier process showed must not go back. */
+  readonly gate: Pick<StartGate, 'isCurrent' | 'whenCurrent'>
   /** Calls back once, in the turn in which the order's actor becomes ready. @returns a function that withdraws. */
   onReady(orderId: string, listener: () => void): () => void
 }
@@ -96,10 +102,17 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   const consumerRef: { consumer?: Consumer } = {}
   let committed: Promise<void> | undefined
   const checkpointer = createCheckpointer({
-    ...options,
-    cut: () => ({ orders: cache.takeDirty(), positions: applied.snapshot(held.floors()) }),
-    outputsSettled: () => outbox.settled(),
-    written: (orders, positions) => {
+    role: 'orders',
+    logger,
+    checkpointMs: options.checkpointMs,
+    checkpointDirtyMax: options.checkpointOrdersMax,
+    cut: () => {
+      const orders = cache.takeDirty()
+      return { orders, dirty: orders.map(cutDirtyOrder), positions: applied.snapshot(held.floors()) }
+    },
+    settled: () => outbox.synced(),
+    write: ({ dirty, positions }) => store.checkpoint({ orders: dirty, positions }),
+    written: ({ orders, positions }) => {
       cache.passivate(orders)
       // The group's positions are for lag and for O4 only: the store's are the truth.
       committed = consumerRef.consumer
@@ -126,7 +139,7 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     startFrom: 'earliest',
     positions: 'own',
     batchRecordsMax,
-    onAssigned: async () => ({ positions: store.positions(), pausedTopics: await gate.open() }),
+    onAssigned: async (partitions) => ({ positions: store.positions(), pausedTopics: await gate.open(partitions) }),
     onBatch,
     onError: (error) => logger.warn({ err: error, role: 'orders' }, 'Cannot read orders; trying again'),
   })
@@ -139,10 +152,11 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     cache,
     applied,
     checkpointer,
+    gate,
     onReady: (orderId, listener) => listen(readyListeners, orderId, listener),
     readiness: () => readinessOf(outbox, checkpointer, gate),
     async stop(deadline) {
-      deadline.addEventListener('abort', () => outbox.stop())
+      atDeadline(deadline, () => outbox.stop())
       const { consumer } = consumerRef
       consumer?.pause(read)
       // Before leaving the group, because only a member may commit; the checkpoint after it takes what the last batch changed.
@@ -172,54 +186,11 @@ function listen(listeners: Map<string, Set<() => void>>, orderId: string, listen
   }
 }
 
-function readinessOf(outbox: Outbox, checkpointer: Checkpointer, gate: StartGate): RoleReadiness {
+function readinessOf(outbox: Outbox, checkpointer: OrderCheckpointer, gate: StartGate): RoleReadiness {
   const reasons: string[] = []
   if (!gate.isAssigned) reasons.push('The orders role waits for its partitions')
   if (gate.isCatchingUp) reasons.push('The orders role is still reading orders placed before it started')
   if (outbox.failingSince !== undefined) reasons.push('The orders role cannot append to the log')
   if (checkpointer.failingSince !== undefined) reasons.push('The orders role cannot write its state store')
   return { ready: reasons.length === 0, reasons }
-}
-
-interface StartGate {
-  /** Reads where `orders` ends. @returns the topics that must wait until it has been applied. */
-  open(): Promise<string[]>
-  /** Lets the toppings in once `orders` has been applied to that end. */
-  check(): void
-  readonly isAssigned: boolean
-  readonly isCatchingUp: boolean
-}
-
-function createStartGate(options: {
-  log: EventLog
-  logger: Logger
-  topics: Topics
-  applied: Applied
-  consumerRef: { consumer?: Consumer }
-}): StartGate {
-  const { log, logger, topics, applied, consumerRef } = options
-  const stages = [...topics.toppingOf.keys()]
-  let target: Positions | undefined
-  let isAssigned = false
-  return {
-    async open() {
-      const ends = toPositions(await log.ends([topics.orders]))
-      isAssigned = true
-      target = applied.hasReached(ends) ? undefined : ends
-      if (target !== undefined) logger.info({ role: 'orders' }, 'Reading the orders placed before the start')
-      return target === undefined ? [] : stages
-    },
-    check() {
-      // The first batch may come before `consume` has returned; `check` is called again after it.
-      if (target === undefined || consumerRef.consumer === undefined || !applied.hasReached(target)) return
-      target = undefined
-      consumerRef.consumer.resume(stages)
-    },
-    get isAssigned() {
-      return isAssigned
-    },
-    get isCatchingUp() {
-      return target !== undefined
-    },
-  }
 }

@@ -2,7 +2,8 @@
  * Order service. Answers what HTTP asks (orders.ts) from the order host's memory and store, and puts new orders on the log.
  *
  * Q1: an unknown id is looked for again after the host has applied the end of `orders` as of the question (read your writes).
- * Q2: reading never wakes a passivated order.
+ * Q2: after a start, answers wait until the host has applied what an earlier process may have shown (start-gate.ts).
+ * Q3: reading never wakes a passivated order.
  */
 import { createHash } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
@@ -50,14 +51,12 @@ export function createOrderService(options: OrderServiceOptions): Orders {
   const catchUp = async (orderId: string, signal?: AbortSignal): Promise<void> => {
     const target = placed.get(orderId) ?? (await readEnds())
     if (await host.applied.whenReached(target, catchUpMs, signal)) return
-    if (signal?.aborted === true) return
-    throw new OrdersError(
-      'behind',
-      `Cannot tell yet whether order ${orderId} exists: the log is being read. Try again shortly.`,
-      {
-        retryAfterS: 1,
-      },
-    )
+    throw behind(`Cannot tell yet whether order ${orderId} exists`, signal)
+  }
+
+  const current = async (signal?: AbortSignal): Promise<void> => {
+    if (host.gate.isCurrent || (await host.gate.whenCurrent(catchUpMs, signal))) return
+    throw behind('Cannot tell yet how far the orders are', signal)
   }
 
   const readEnds = async (): Promise<Positions> => {
@@ -69,6 +68,7 @@ export function createOrderService(options: OrderServiceOptions): Orders {
   }
 
   const find = async (orderId: string, signal?: AbortSignal): Promise<OrderView | undefined> => {
+    await current(signal)
     const found = view(orderId)
     if (found !== undefined) return found
     await catchUp(orderId, signal)
@@ -128,6 +128,7 @@ export function createOrderService(options: OrderServiceOptions): Orders {
 
     async list({ status, after, limit }) {
       const from = after === undefined ? undefined : parseCursor(after)
+      await current()
       // The store then holds everything the host has applied.
       if (host.cache.dirtyCount > 0) await host.checkpointer.now()
       const query = { limit: limit + 1, ...(status && { status }), ...(from && { after: from }) }
@@ -139,6 +140,7 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     },
 
     async history(orderId) {
+      await current()
       if (!isKnown(orderId)) await catchUp(orderId)
       if (!isKnown(orderId)) return undefined
       const entries = store.journal(orderId).flatMap((chunk) => chunk.entries)
@@ -150,6 +152,13 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     watch: (query, signal) => feed.watch(query, signal),
     readiness: () => host.readiness(),
   }
+}
+
+/** Neither may be answered from what is known so far: it is older than what was shown before, or misses what was promised. */
+function behind(what: string, signal: AbortSignal | undefined): OrdersError {
+  if (signal?.aborted === true)
+    return new OrdersError('stopping', 'The shop is closing. Try again shortly.', { retryAfterS: 1 })
+  return new OrdersError('behind', `${what}: the log is being read. Try again shortly.`, { retryAfterS: 1 })
 }
 
 function whenReady(host: OrderHost, orderId: string, waitMs: number, signal?: AbortSignal): Promise<void> {

@@ -11,6 +11,7 @@ import { dirname } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
 import type { Positions } from '../log/event-log.ts'
+import { ownStore } from './owner-store.ts'
 import { parseEntries, printEntries, type JournalEntry } from './order-envelope.ts'
 import type { OrderStatus } from './orders.ts'
 import { createPositionsTable, positionsSchema } from './positions-store.ts'
@@ -103,6 +104,7 @@ interface ChunkRow {
 /** Opens the store, creating it when it is not there. `readOnly` opens an existing one beside its running owner. */
 export function createOrderStore(file: string, { readOnly = false } = {}): OrderStore {
   if (!readOnly) mkdirSync(dirname(file), { recursive: true })
+  const disown = readOnly ? undefined : ownStore(file)
   const db = new DatabaseSync(file, { timeout: 5000, readOnly })
   const epoch = readOnly ? readMeta(db, 'epoch') : prepareFile(db, file)
   const statements = prepareStatements(db)
@@ -147,6 +149,7 @@ export function createOrderStore(file: string, { readOnly = false } = {}): Order
     all: () => statements.all.iterate() as unknown as Iterable<StoredOrder>,
     close: () => {
       if (db.isOpen) db.close()
+      disown?.()
     },
   }
 }

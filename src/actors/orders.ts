@@ -70,7 +70,7 @@ export interface HistoryEntry {
 export interface OrderEvent {
   /** Resume after it by giving it back as `after`. Opaque. */
   readonly id: string
-  readonly type: 'order.placed' | 'pizza.topped' | 'pizza.ready' | 'order.ready'
+  readonly type: 'order.placed' | 'pizza.topped' | 'order.ready'
   readonly order_id: string
   readonly data: Readonly<Record<string, unknown>>
 }
@@ -99,7 +99,7 @@ export interface Orders {
   /** Every event the order took, oldest first; `undefined` for an unknown order. @throws OrdersError `behind`. */
   history(orderId: string): Promise<readonly HistoryEntry[] | undefined>
   /**
-   * Live events of one order, or of all. With `after`, first what came since. Ends when `signal` aborts, when the host stops,
+   * Events of one order from its first on, or live events of all. With `after`, what came since that event. Ends when `signal` aborts, when the host stops,
    * or when the reader is too slow (it then resumes by the last id it saw). For one order, ends after `order.ready`.
    * @throws OrdersError `bad-cursor`.
    */

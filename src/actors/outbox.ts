@@ -3,7 +3,8 @@
  * Owns the outputs between a machine's emit and the log; decides nothing about positions.
  *
  * B1: records leave in the order they were put in, and one append is in flight at a time, so a retry cannot reorder a key.
- * B2: `settled` resolves when everything put in before the call is durable. Positions move only after it.
+ * B2: `settled` resolves when everything put in before the call is durable (`ordered`: it is derived from records of the same
+ *     log, and can be derived again). Positions move only after it.
  * B3: an append whose outcome is unknown is repeated: every output is deterministic, so a double changes nothing.
  */
 import { LogError, type AppendRecord, type EventLog } from '../log/event-log.ts'
@@ -13,6 +14,8 @@ export interface Outbox {
   put(record: AppendRecord): void
   /** Resolves when everything put in so far is durable; rejects only when the outbox was stopped before that. */
   settled(): Promise<void>
+  /** As `settled`; the outputs, and the records they were made from, are then `synced` as well (event-log.ts). */
+  synced(): Promise<void>
   /** How many records are not durable yet. */
   readonly size: number
   /** Since when appends fail, in milliseconds since 1970; `undefined` while they work. */
@@ -48,22 +51,30 @@ export function createOutbox({ log, onError, batchRecordsMax = 1_000 }: OutboxOp
     flushing = undefined
   }
 
-  const appendUntilDurable = async (batch: readonly AppendRecord[]): Promise<void> => {
+  const appendUntilDurable = (batch: readonly AppendRecord[]): Promise<void> =>
+    attempt(async () => {
+      await log.append(batch, { durability: 'ordered' })
+    })
+
+  /** Repeats until it works or the outbox is stopped. */
+  const attempt = async (work: () => Promise<void>): Promise<void> => {
     const backoff = createBackoff({ signal: stopping.signal })
-    for (let attempt = 1; ; attempt++) {
+    for (let count = 1; ; count++) {
       if (stopping.signal.aborted)
         throw new LogError('closed', 'The outbox was stopped before its records were durable')
       try {
-        await log.append(batch)
+        await work()
         failingSince = undefined
         return
       } catch (error) {
         failingSince ??= Date.now()
-        onError(error, attempt)
+        onError(error, count)
         await backoff.wait()
       }
     }
   }
+
+  const settled = (): Promise<void> => flushing ?? Promise.resolve()
 
   return {
     put(record) {
@@ -75,7 +86,11 @@ export function createOutbox({ log, onError, batchRecordsMax = 1_000 }: OutboxOp
         flushing.catch(() => {})
       }
     },
-    settled: () => flushing ?? Promise.resolve(),
+    settled,
+    async synced() {
+      await settled()
+      await attempt(() => log.sync())
+    },
     get size() {
       return unsettled
     },

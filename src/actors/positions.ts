@@ -10,7 +10,10 @@ export function setPosition(positions: MutablePositions, topic: string, partitio
   else ofTopic.set(partition, to)
 }
 
-/** The ends of topics (`EventLog.ends`) as positions. */
-export function toPositions(ends: ReadonlyMap<string, readonly number[]>): Positions {
-  return new Map([...ends].map(([topic, ofTopic]) => [topic, new Map(ofTopic.entries())]))
+/** The ends of topics (`EventLog.ends`) as positions, of these partitions (default: all). */
+export function toPositions(ends: ReadonlyMap<string, readonly number[]>, partitions?: readonly number[]): Positions {
+  const isWanted = (partition: number): boolean => partitions?.includes(partition) ?? true
+  return new Map(
+    [...ends].map(([topic, ofTopic]) => [topic, new Map([...ofTopic.entries()].filter(([p]) => isWanted(p)))]),
+  )
 }

@@ -7,6 +7,7 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Positions } from '../log/event-log.ts'
+import { ownStore } from './owner-store.ts'
 import { createPositionsTable, positionsSchema } from './positions-store.ts'
 
 export interface ReportCheckpoint {
@@ -30,6 +31,7 @@ export interface ReportStore {
 /** Opens the store, creating it when it is not there. `readOnly` opens an existing one beside its running owner. */
 export function createReportStore(file: string, { readOnly = false } = {}): ReportStore {
   if (!readOnly) mkdirSync(dirname(file), { recursive: true })
+  const disown = readOnly ? undefined : ownStore(file)
   const db = new DatabaseSync(file, { timeout: 5000, readOnly })
   if (!readOnly) {
     db.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;
@@ -73,6 +75,7 @@ export function createReportStore(file: string, { readOnly = false } = {}): Repo
     },
     close: () => {
       if (db.isOpen) db.close()
+      disown?.()
     },
   }
 }

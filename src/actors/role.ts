@@ -12,3 +12,9 @@ export interface Role {
   /** Finishes what it has begun, makes its position durable, leaves its group. At the deadline it leaves the rest to a replay. */
   stop(deadline: AbortSignal): Promise<void>
 }
+
+/** Calls `giveUp` when the deadline comes, or at once when it has passed already. */
+export function atDeadline(deadline: AbortSignal, giveUp: () => void): void {
+  if (deadline.aborted) giveUp()
+  else deadline.addEventListener('abort', giveUp)
+}

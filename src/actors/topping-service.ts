@@ -10,10 +10,10 @@
 import type { EventLog, LogRecord } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import { choose, type Step } from '../menu.ts'
-import { addTopping, parsePizza } from '../records.ts'
+import { addTopping, assertRecordFits, parsePizza } from '../records.ts'
 import { toDeadLetter } from './dead-letters.ts'
 import { createOutbox } from './outbox.ts'
-import type { Role, RoleReadiness } from './role.ts'
+import { atDeadline, type Role, type RoleReadiness } from './role.ts'
 
 export interface ToppingServiceOptions {
   readonly log: EventLog
@@ -40,7 +40,9 @@ export async function startToppingService(options: ToppingServiceOptions): Promi
     try {
       const pizza = parsePizza(record.value)
       const choice = choose(step.menu, identify(pizza, record, topping))
-      outbox.put({ topic: to, key: record.key, value: addTopping(record.value!, pizza, topping, choice) })
+      const value = addTopping(record.value!, pizza, topping, choice)
+      assertRecordFits(record.key, value)
+      outbox.put({ topic: to, key: record.key, value })
     } catch (error) {
       const { topic, partition, offset } = record
       logger.warn({ err: error, role: topping, topic, partition, offset }, 'Bad record goes to the dead letters')
@@ -68,7 +70,7 @@ export async function startToppingService(options: ToppingServiceOptions): Promi
       return { ready: reasons.length === 0, reasons }
     },
     async stop(deadline) {
-      deadline.addEventListener('abort', () => outbox.stop())
+      atDeadline(deadline, () => outbox.stop())
       await consumer.stop()
       outbox.stop()
     },

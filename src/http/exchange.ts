@@ -48,7 +48,7 @@ export function isBodyNegligible({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) <= bodyBytesMax
 }
 
-/** A signal that aborts when the caller has gone or the server closes, whichever comes first. */
+/** A signal that aborts when the caller has gone unanswered or the server closes, whichever comes first. */
 export function createExchangeSignal(res: ServerResponse, closing: AbortSignal): AbortSignal {
   if (closing.aborted) return closing
   const controller = new AbortController()
@@ -56,7 +56,8 @@ export function createExchangeSignal(res: ServerResponse, closing: AbortSignal):
   closing.addEventListener('abort', abort, { once: true })
   res.once('close', () => {
     closing.removeEventListener('abort', abort)
-    abort()
+    // After a whole answer nobody listens any more, and an abort costs an error object with a stack.
+    if (!res.writableFinished) abort()
   })
   return controller.signal
 }

@@ -69,7 +69,7 @@ export async function listen(app: Express, options: ListenOptions): Promise<List
     app.emit('closing')
     const cut = () => server.closeAllConnections()
     const timer = setTimeout(cut, drainMs)
-    
+    onIdle = cut
     if (inFlight === 0) cut()
     await closed
     clearTimeout(timer)

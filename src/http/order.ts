@@ -93,8 +93,7 @@ const ignoreBody: RequestHandler = async (req, _res, next) => {
   if (isBodyNegligible(req)) return next()
   let bytes = Number(req.headers['content-length'] ?? 0)
   if (bytes === 0) {
-    // Leaving the loop must not destroy the request, and with it the connection that the answer goes to.
-    for await (const chunk of req.iterator({ destroyOnReturn: false })) {
+    for await (const chunk of req) {
       bytes += (chunk as Buffer).length
       if (bytes > bodyBytesMax) break
     }

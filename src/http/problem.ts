@@ -99,10 +99,12 @@ export function createErrorHandler(logger: HttpLogger): ErrorRequestHandler {
   // Express takes a handler for an error handler only when it declares all four parameters.
   return (error: unknown, req, res, _next) => {
     const problem = toProblem(error)
-    if (problem.name === 'internal')
-      logger.error({ err: error, method: req.method, path: requestPath(req) }, 'request failed')
+    // A body that breaks off because the caller hung up is nobody's error, and there is nobody to answer.
+    if (req.destroyed && !req.complete && !(error instanceof ProblemError)) return
+    const path = requestPath(req)
+    if (problem.name === 'internal') logger.error({ err: error, method: req.method, path }, 'request failed')
     if (res.headersSent) res.destroy()
-    else if (!res.destroyed) sendProblem(res, problem, requestPath(req))
+    else sendProblem(res, problem, path)
   }
 }
 

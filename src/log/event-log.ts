@@ -2,7 +2,7 @@
  * The log port. Everything durable that roles say to each other passes through this interface; sqlite-log, kafka-log and
  * memory-log implement it, and test/contract/ holds one suite that all three pass.
  *
- * L1: `append` resolves only when every record is durable; records of one key keep the order of the calls.
+ * L1: `append` resolves only when every record is as durable as was asked for; records of one key keep the order of the calls.
  * L2: a batch is delivered again until its handler has resolved; a position never passes a record whose handler has not.
  * L3: within one partition records come in offset order, and to one member of a group at a time.
  * L4: a record's partition is murmur2(key) modulo the partition count, as the Java clients place it (placement.ts).
@@ -32,6 +32,15 @@ export interface AppendRecord {
   readonly value: string | Buffer | null
   readonly headers?: Readonly<Record<string, string>>
 }
+
+/**
+ * What an append that has resolved survives.
+ * `synced`: whatever the log survives, a power cut included.
+ * `ordered`: the crash of every process. After a power cut it may be gone, but then so is everything that was appended, and every
+ *   position of a group that was committed, after it. Enough for what is derived from records of the same log.
+ * Kafka knows no difference: both are acks=all.
+ */
+export type Durability = 'synced' | 'ordered'
 
 export interface TopicPartition {
   readonly topic: string
@@ -103,11 +112,16 @@ export interface EventLog {
    */
   ensureTopics(topics: readonly TopicSpec[]): Promise<void>
   /**
-   * Appends records durably. Calls that overlap may share one write (group commit).
+   * Appends records durably (default `synced`). Calls that overlap may share one write (group commit).
    * @returns the coordinates, in the order given.
    * @throws LogError `unavailable` (the outcome is then unknown), `unknown-topic`, `record-too-large`, `closed`.
    */
-  append(records: readonly AppendRecord[]): Promise<Coordinates[]>
+  append(records: readonly AppendRecord[], options?: { durability?: Durability }): Promise<Coordinates[]>
+  /**
+   * Resolves when all that was appended before the call, by anyone, is `synced`. To be called before something outside the log
+   * is written that must not be ahead of it. @throws LogError `unavailable`, `closed`.
+   */
+  sync(): Promise<void>
   /** Joins a group. Resolves when membership has been asked for; partitions arrive through `onAssigned`. */
   consume(options: ConsumeOptions): Promise<Consumer>
   /**

@@ -6,7 +6,7 @@ import { placeKey } from './placement.ts'
 export const recordBytesMaxDefault = 65 * 1024
 
 function bytesOf(part: string | Buffer | null): number {
-  return part === null ? 0 : typeof part === 'string' ? Buffer.byteLength(part) : part.length
+  return part === null ? 0 : Buffer.byteLength(part)
 }
 
 /** @throws LogError `record-too-large` when key, value and headers together exceed the limit. */

@@ -7,7 +7,14 @@
  * C2: a cursor moves only when the handler has resolved.
  * C3: every turn ends in the event loop, and reads `batchRecordsMax` records at most.
  */
-import { LogError, type Assignment, type Consumer, type ConsumeOptions, type LogRecord, type Positions } from './event-log.ts'
+import {
+  LogError,
+  type Assignment,
+  type Consumer,
+  type ConsumeOptions,
+  type LogRecord,
+  type Positions,
+} from './event-log.ts'
 import { createCursors, type Cursors } from './local-cursors.ts'
 import type { Claim } from './local-group.ts'
 import { createPositionKeeper, type PositionKeeper } from './local-positions.ts'
@@ -124,7 +131,7 @@ export function createLocalConsumer(local: LocalConsumerOptions, options: Consum
 
   return {
     groupId: options.groupId,
-    assigned: cursors.owned,
+    assigned: membership.owned,
     commit,
     pause: cursors.pause,
     resume(topics) {
@@ -170,7 +177,14 @@ function createMembership(
   report: (error: unknown) => void,
 ) {
   const { groupId, topics } = options
+  /** Partitions are owned from the claim on; they get cursors when `onAssigned` has said where to begin. */
+  const owned = new Set<number>()
   let member: string | undefined
+
+  function drop(partitions: readonly number[]): void {
+    cursors.drop(partitions)
+    for (const partition of partitions) owned.delete(partition)
+  }
 
   async function revoke(partitions: readonly number[]): Promise<void> {
     if (partitions.length === 0) return
@@ -179,7 +193,7 @@ function createMembership(
     } catch (error) {
       report(error)
     }
-    cursors.drop(partitions)
+    drop(partitions)
   }
 
   async function begin(partitions: readonly number[], keeper: PositionKeeper): Promise<void> {
@@ -189,7 +203,8 @@ function createMembership(
     const fromEnd: [string, number, number][] = []
     cursors.add(partitions, (topic, partition) => {
       const known = assignment.positions?.get(topic)?.get(partition) ?? committed.get(topic)?.get(partition)
-      if (known !== undefined || options.startFrom === 'earliest') return Math.max(known ?? 0, store.start(topic, partition))
+      if (known !== undefined || options.startFrom === 'earliest')
+        return Math.max(known ?? 0, store.start(topic, partition))
       const end = store.end(topic, partition)
       fromEnd.push([topic, partition, end])
       return end
@@ -199,6 +214,7 @@ function createMembership(
   }
 
   return {
+    owned: () => [...owned].toSorted((a, b) => a - b),
     async join(): Promise<void> {
       member = await store.join(groupId, topics)
     },
@@ -210,16 +226,22 @@ function createMembership(
       if (!claim) {
         keeper.forget()
         member = undefined
-        report(new LogError('fenced', `Lost the partitions of group ${groupId}: others took this member for dead; joining again`))
-        await revoke(cursors.owned())
+        report(
+          new LogError(
+            'fenced',
+            `Lost the partitions of group ${groupId}: others took this member for dead; joining again`,
+          ),
+        )
+        await revoke([...owned])
         return true
       }
       if (claim.surplus.length > 0) {
         await keeper.flush()
-        await revoke(claim.surplus.filter(cursors.has))
+        await revoke(claim.surplus.filter((partition) => owned.has(partition)))
         if (isAbandoned()) return false
         await store.release(groupId, member, claim.surplus)
       }
+      for (const partition of claim.owned) owned.add(partition)
       const fresh = claim.owned.filter((partition) => !cursors.has(partition))
       if (fresh.length > 0 && !isAbandoned()) await begin(fresh, keeper)
       return false
@@ -227,7 +249,7 @@ function createMembership(
     commit(moved: Positions): Promise<void> {
       for (const byPartition of moved.values()) {
         for (const partition of byPartition.keys()) {
-          if (member !== undefined && cursors.has(partition)) continue
+          if (member !== undefined && owned.has(partition)) continue
           const message = `Cannot commit positions of group ${groupId}: this member does not own partition ${partition}`
           return Promise.reject(new LogError('fenced', message))
         }
@@ -237,7 +259,7 @@ function createMembership(
     async leave(): Promise<void> {
       const left = member
       member = undefined
-      cursors.drop(cursors.owned())
+      drop([...owned])
       if (left !== undefined) await store.leave(groupId, left)
     },
   }

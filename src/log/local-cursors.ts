@@ -19,8 +19,6 @@ export interface Batch {
 }
 
 export interface Cursors {
-  /** Partition numbers, ascending. */
-  owned(): number[]
   has(partition: number): boolean
   add(partitions: readonly number[], positionOf: (topic: string, partition: number) => number): void
   drop(partitions: readonly number[]): void
@@ -51,7 +49,6 @@ export function createCursors(topics: readonly string[], recordsMax: number, rea
   const isReady = ({ hasNews, topic }: Cursor) => hasNews && !paused.has(topic)
 
   return {
-    owned: ownedNumbers,
     has: (partition) => owned.has(partition),
     add(partitions, positionOf) {
       for (const partition of partitions) {
@@ -114,4 +111,5 @@ function advanceCursors({ records, from }: Batch): void {
   }
 }
 
-const isAt = (record: LogRecord, cursor: Cursor) => record.partition === cursor.partition && record.topic === cursor.topic
+const isAt = (record: LogRecord, cursor: Cursor) =>
+  record.partition === cursor.partition && record.topic === cursor.topic

@@ -2,7 +2,7 @@
  * Local log: the part of the log port that memory-log and sqlite-log share. Checks calls, keeps the consumers of this handle,
  * closes in order. What differs, where records and groups are kept, is a LocalBackend.
  */
-import type { AppendRecord, Coordinates, EventLog, TopicSpec } from './event-log.ts'
+import type { AppendRecord, Coordinates, Durability, EventLog, TopicSpec } from './event-log.ts'
 import { assertRecordFits, logClosed, unknownPartition } from './local-append.ts'
 import { createLocalConsumer, type LocalConsumer, type LocalStore } from './local-consumer.ts'
 import type { Schedule } from './local-schedule.ts'
@@ -13,7 +13,8 @@ export interface LocalBackend extends LocalStore {
   /** @throws LogError `unknown-topic` */
   partitionCount(topic: string): number
   /** Appends records that are already checked. */
-  append(records: readonly AppendRecord[]): Promise<Coordinates[]>
+  append(records: readonly AppendRecord[], durability: Durability): Promise<Coordinates[]>
+  sync(): Promise<void>
   /** Writes what is queued, then lets everything go. Called once, after the consumers have stopped. */
   dispose(): Promise<void>
 }
@@ -59,13 +60,17 @@ export function createLocalLog({ backend, consumers, schedule, commitMs, recordB
       assertOpen()
       await backend.ensureTopics(topics)
     },
-    async append(records) {
+    async append(records, { durability = 'synced' } = {}) {
       assertOpen()
       for (const record of records) {
         backend.partitionCount(record.topic)
         assertRecordFits(record, recordBytesMax)
       }
-      return backend.append(records)
+      return backend.append(records, durability)
+    },
+    async sync() {
+      assertOpen()
+      await backend.sync()
     },
     async consume(options) {
       if (state !== 'open') throw logClosed()
@@ -79,7 +84,7 @@ export function createLocalLog({ backend, consumers, schedule, commitMs, recordB
       return { ...consumer, stop }
     },
     async *read({ topic, partition }, { from, to }) {
-      for (let next = from; next < to; ) {
+      for (let next = from; next < to;) {
         assertOpen()
         const partitions = backend.partitionCount(topic)
         if (partition < 0 || partition >= partitions) throw unknownPartition(topic, partition, partitions)

@@ -22,14 +22,20 @@ export interface PositionKeeper {
   forget(): void
 }
 
-export function createPositionKeeper({ commit, schedule, commitMs, onFenced, onError }: PositionKeeperOptions): PositionKeeper {
+export function createPositionKeeper({
+  commit,
+  schedule,
+  commitMs,
+  onFenced,
+  onError,
+}: PositionKeeperOptions): PositionKeeper {
   let moved = new Map<string, Map<number, number>>()
   let cancel: (() => void) | undefined
   let last: Promise<void> = Promise.resolve()
 
   function move(topic: string, partition: number, position: number): void {
     let byPartition = moved.get(topic)
-    if (!byPartition) moved.set(topic, (byPartition = new Map()))
+    if (!byPartition) moved.set(topic, (byPartition = new Map<number, number>()))
     byPartition.set(partition, position)
     arm()
   }

@@ -105,7 +105,8 @@ function createGroups(storage: MemoryStorage, handle: object): GroupStore {
     async join(groupId, topics) {
       assertNotAway(storage)
       const partitions = sharedPartitionCount(topics, (topic) => topicOf(storage, topic).length)
-      if (!storage.groups.has(groupId)) storage.groups.set(groupId, { partitions, members: new Map(), owners: new Map() })
+      if (!storage.groups.has(groupId))
+        storage.groups.set(groupId, { partitions, members: new Map(), owners: new Map() })
       // Numbers of equal length, so that the order of names is the order of joining.
       const member = `member-${String(++storage.members).padStart(9, '0')}`
       groupOf(groupId).members.set(member, handle)
@@ -156,7 +157,10 @@ function commitPositions(storage: MemoryStorage, groupId: string, member: string
   for (const byPartition of positions.values()) {
     for (const partition of byPartition.keys()) {
       if (owners.get(partition) === member) continue
-      throw new LogError('fenced', `Cannot commit partition ${partition} of group ${groupId}: ${member} does not own it`)
+      throw new LogError(
+        'fenced',
+        `Cannot commit partition ${partition} of group ${groupId}: ${member} does not own it`,
+      )
     }
   }
   const committed = storage.committed.get(groupId) ?? new Map<string, Map<number, number>>()
@@ -165,7 +169,6 @@ function commitPositions(storage: MemoryStorage, groupId: string, member: string
     committed.set(topic, new Map([...(committed.get(topic) ?? []), ...byPartition]))
   }
 }
-
 
 /** Writes records in one step and tells every consumer, of this handle or another. */
 function writeRecords(
@@ -209,11 +212,15 @@ export function createMemoryLog(options: MemoryLogOptions = {}): MemoryLog {
         const has = storage.topics.get(name)?.length ?? partitions
         if (has !== partitions) throw otherPartitionCount(name, has, partitions)
         if (storage.topics.has(name)) continue
-        storage.topics.set(name, Array.from({ length: partitions }, () => ({ start: 0, records: [] })))
+        storage.topics.set(
+          name,
+          Array.from({ length: partitions }, () => ({ start: 0, records: [] })),
+        )
       }
     },
     partitionCount: (topic) => topicOf(storage, topic).length,
-    append: batcher.add,
+    append: (records) => batcher.add(records),
+    sync: () => Promise.resolve(),
     page(topic, partition, from, recordsMax) {
       const { start, records } = partitionOf(storage, topic, partition)
       const first = Math.max(0, from - start)

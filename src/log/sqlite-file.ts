@@ -2,14 +2,19 @@
  * SQLite file of the embedded log: its settings, its schema, transactions and errors. Knows nothing of records or groups.
  *
  * F1: a transaction takes the write lock at once (BEGIN IMMEDIATE), so what it reads is true until it commits.
- * F2: waiting for another process's lock does not block the event loop for longer than `busySliceMs` at a time.
+ * F2: a commit is in the WAL and not yet on the disk (synchronous = NORMAL); `sync` brings it there without blocking the event
+ *     loop. The WAL is one file, so a power cut leaves a prefix of what was committed.
+ * F3: waiting for another process's lock does not block the event loop for longer than `busySliceMs` at a time.
  */
-import { mkdirSync } from 'node:fs'
+import { closeSync, fdatasync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { promisify } from 'node:util'
 import { LogError } from './event-log.ts'
 import { logClosed } from './local-append.ts'
 import type { Schedule } from './local-schedule.ts'
+
+const syncData = promisify(fdatasync)
 
 const schemaVersion = 1
 /** "pzlg": tells our files from other SQLite files. */
@@ -37,10 +42,13 @@ export interface SqliteFile {
   readonly db: DatabaseSync
   readonly file: string
   /**
-   * Runs `work` in one write transaction. `action` completes "Cannot …" in the message of an error.
+   * Runs `work` in one write transaction. `action` completes "Cannot …" in the message of an error. A crash of
+   * every process keeps what it has committed; against a power cut there is `sync`.
    * @throws LogError `unavailable` when the lock does not come free, the disk is full or broken.
    */
   transact<T>(action: string, work: () => T): Promise<T>
+  /** Resolves when every transaction committed before the call, by any process, is on the disk. */
+  sync(): Promise<void>
   /** Runs a read; its SQLite errors become LogErrors. */
   read<T>(action: string, work: () => T): T
   close(): void
@@ -58,6 +66,7 @@ export function openSqliteFile({ file, schedule, busyTimeoutMs }: SqliteFileOpti
   const db = openDatabase(file, busyTimeoutMs)
   const begin = db.prepare('BEGIN IMMEDIATE')
   const commit = db.prepare('COMMIT')
+  const syncWal = createSync(`${file}-wal`)
 
   /** @returns whether the lock was there to be taken. */
   function tryBegin(): boolean {
@@ -90,6 +99,15 @@ export function openSqliteFile({ file, schedule, busyTimeoutMs }: SqliteFileOpti
     db,
     file,
     transact,
+    async sync() {
+      try {
+        await syncWal.sync()
+      } catch (error) {
+        throw new LogError('unavailable', `Cannot sync ${file} to the disk: ${(error as Error).message}`, {
+          cause: error,
+        })
+      }
+    },
     read(action, work) {
       try {
         return work()
@@ -98,7 +116,40 @@ export function openSqliteFile({ file, schedule, busyTimeoutMs }: SqliteFileOpti
       }
     },
     close() {
+      syncWal.close()
       if (db.isOpen) db.close()
+    },
+  }
+}
+
+/**
+ * Syncs a file off the event loop, one sync at a time: calls that come meanwhile share the next. SQLite's own sync would block.
+ * A second descriptor is safe on the WAL: SQLite's locks are on the database and on `-shm`, and the sync covers the whole file.
+ */
+function createSync(file: string): { sync(): Promise<void>; close(): void } {
+  let descriptor: number | undefined
+  let running: Promise<void> | undefined
+  let next: Promise<void> | undefined
+  const start = (): Promise<void> => {
+    descriptor ??= openSync(file, 'r+')
+    running = syncData(descriptor).finally(() => (running = undefined))
+    return running
+  }
+  return {
+    sync() {
+      // What a running sync covers is not known: a commit may have come after it began.
+      if (running === undefined) return start()
+      next ??= running
+        .catch(() => {})
+        .then(() => {
+          next = undefined
+          return start()
+        })
+      return next
+    },
+    close() {
+      if (descriptor !== undefined) closeSync(descriptor)
+      descriptor = undefined
     },
   }
 }
@@ -110,17 +161,19 @@ function openDatabase(file: string, busyTimeoutMs: number): DatabaseSync {
     db = new DatabaseSync(file, { timeout: busyTimeoutMs })
     const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number }
     const { application_id: owner } = db.prepare('PRAGMA application_id').get() as { application_id: number }
-    const isFresh = version === 0 && owner === 0
+    const { tables } = db.prepare('SELECT count(*) AS tables FROM sqlite_schema').get() as { tables: number }
+    // The schema and the marks come in one transaction: a file with tables and without marks is another program's.
+    const isFresh = tables === 0 && owner === 0
     if (!isFresh && owner !== applicationId) throw new LogError('unavailable', `Cannot open ${file}: it is not a log`)
     if (!isFresh && version !== schemaVersion) {
       const message = `Cannot open ${file}: it has log format ${version}, this program reads format ${schemaVersion}`
       throw new LogError('unavailable', message)
     }
     // A checkpoint costs several fsyncs: at 20,000 pages it comes once in 80 MB instead of once in 4.
-    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 20000')
-    db.exec(`BEGIN IMMEDIATE; ${schema} COMMIT`)
-    if (isFresh) db.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}`)
-    // From here on waiting is done in slices that leave the event loop free (F2).
+    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 20000')
+    const marks = `PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}`
+    db.exec(`BEGIN IMMEDIATE; ${schema} ${marks}; COMMIT`)
+    // From here on waiting is done in slices that leave the event loop free (F3).
     db.exec(`PRAGMA busy_timeout = ${busySliceMs}`)
     return db
   } catch (error) {

@@ -3,13 +3,13 @@
  * of one turn of the event loop share one durable transaction; consumers of this process are woken by its commits, those of
  * other processes notice them within a few milliseconds.
  *
- * Q1: what `append` has answered is on the disk (WAL, synchronous = FULL).
+ * Q1: what a synced `append` has answered is on the disk; an ordered one, or a position, survives the processes (sqlite-file.ts, F2).
  * Q2: a member that dies loses its partitions at the next look, one that hangs after `sessionTimeoutMs`, and neither can
  *     commit afterwards.
  */
 import { resolve } from 'node:path'
 import { createBatcher } from './batcher.ts'
-import type { AppendRecord, Coordinates, EventLog, LogError } from './event-log.ts'
+import { LogError, type AppendRecord, type Coordinates, type EventLog } from './event-log.ts'
 import { recordBytesMaxDefault, sharedPartitionCount } from './local-append.ts'
 import type { LocalConsumer } from './local-consumer.ts'
 import { createLocalLog, type LocalBackend } from './local-log.ts'
@@ -61,12 +61,13 @@ export function createSqliteLog(options: SqliteLogOptions): EventLog {
   const batcher = createBatcher<Write, Written>({
     async write(writes) {
       const touched = new Set<SqlitePartition>()
-      const written = await sqlite.transact('append to', () => {
+      const work = (): Written[] => {
         const timestampMs = Date.now()
         return writes.map((write) =>
           'positions' in write ? groups.commit(write) : records.insert(write, timestampMs, touched),
         )
-      })
+      }
+      const written = await sqlite.transact('append to', work)
       for (const { topic, partition } of touched) {
         for (const consumer of consumers) consumer.notifyRecords(topic, partition)
       }
@@ -84,7 +85,12 @@ export function createSqliteLog(options: SqliteLogOptions): EventLog {
   const backend: LocalBackend = {
     kind: 'sqlite',
     ...records,
-    append: (appended) => batcher.add(appended) as Promise<Coordinates[]>,
+    async append(appended, durability) {
+      const coordinates = (await batcher.add(appended)) as Coordinates[]
+      if (durability === 'synced') await sqlite.sync()
+      return coordinates
+    },
+    sync: () => sqlite.sync(),
     refresh: watch.refresh,
     async join(groupId, topics) {
       partitionsOf.set(groupId, sharedPartitionCount(topics, records.partitionCount))
@@ -101,7 +107,7 @@ export function createSqliteLog(options: SqliteLogOptions): EventLog {
     release: (groupId, member, partitions) => changeGroup(groupId, () => groups.release(groupId, member, partitions)),
     async commit(groupId, member, positions) {
       const [refusal] = await batcher.add([{ groupId, member, positions }])
-      if (refusal) throw refusal
+      if (refusal instanceof LogError) throw refusal
     },
     committed: groups.committed,
     async dispose() {

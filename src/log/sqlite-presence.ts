@@ -78,7 +78,8 @@ export function createPresence({ file, sessionTimeoutMs, lookMs }: PresenceOptio
       mkdirSync(folder, { recursive: true })
       for (const entry of readdirSync(folder)) if (entry.endsWith('.lock')) removeFile(entry.slice(0, -'.lock'.length))
       held = openLockFile(pathOf(process))
-      held.exec('BEGIN EXCLUSIVE')
+      // Nothing is ever written to it, so it needs no journal file beside it.
+      held.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
     },
     beat() {
       // By path: opening the file here and closing it again would drop the lock (POSIX locks belong to the process).

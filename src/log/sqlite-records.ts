@@ -72,7 +72,9 @@ export function createSqliteRecords(sqlite: SqliteFile): SqliteRecords {
     if (known) return known
     if (partition < 0 || partition >= partitions.length) throw unknownPartition(name, partition, partitions.length)
     const table = tableOf(id, partition)
-    const page = db.prepare(`SELECT seq, key, value, headers, timestamp_ms FROM ${table} WHERE seq > ? ORDER BY seq LIMIT ?`)
+    const page = db.prepare(
+      `SELECT seq, key, value, headers, timestamp_ms FROM ${table} WHERE seq > ? ORDER BY seq LIMIT ?`,
+    )
     page.setReturnArrays(true)
     return (partitions[partition] = {
       topic: name,
@@ -87,7 +89,8 @@ export function createSqliteRecords(sqlite: SqliteFile): SqliteRecords {
   /** @returns whether the topic has to be created. */
   function isMissing({ name, partitions }: TopicSpec): boolean {
     const topic = lookUp(name)
-    if (topic && topic.partitions.length !== partitions) throw otherPartitionCount(name, topic.partitions.length, partitions)
+    if (topic && topic.partitions.length !== partitions)
+      throw otherPartitionCount(name, topic.partitions.length, partitions)
     return topic === undefined
   }
 

@@ -50,7 +50,8 @@ function describeCoordinates(context: () => ContractContext): void {
       for (const partition of [0, 1, 2]) {
         const records = await readAll(a, { topic, partition })
         expect(records.map(({ offset }) => offset)).toEqual(records.map((_, index) => index))
-        for (const record of records) stored.set(`${topic}/${partition}@${record.offset}`, `${record.key} ${record.value}`)
+        for (const record of records)
+          stored.set(`${topic}/${partition}@${record.offset}`, `${record.key} ${record.value}`)
       }
     }
     const answered = placed.flatMap((coordinates, call) =>
@@ -137,7 +138,9 @@ function describeBytes(context: () => ContractContext): void {
     const topic = await createTopic(log, 1)
     await log.append([{ topic, key: 'k', value: 'durable' }])
     await crash()
-    expect(await readAll(await context().open(), { topic, partition: 0 })).toMatchObject([{ value: Buffer.from('durable') }])
+    expect(await readAll(await context().open(), { topic, partition: 0 })).toMatchObject([
+      { value: Buffer.from('durable') },
+    ])
   })
 }
 

@@ -59,7 +59,12 @@ function describePoison(context: () => ContractContext): void {
     const topic = await createTopic(log, 1)
     const signal = createSignal()
     const groupId = uniqueName('group')
-    const member = await joinGroup(log, { groupId, topics: [topic], signal, onBatch: () => Promise.reject(new Error('no')) })
+    const member = await joinGroup(log, {
+      groupId,
+      topics: [topic],
+      signal,
+      onBatch: () => Promise.reject(new Error('no')),
+    })
     await appendValues(log, topic, ['1'])
     await signal.until(() => member.errors.length >= 2)
     await member.consumer.stop()
@@ -113,7 +118,9 @@ function describeStops(context: () => ContractContext): void {
     const heir = await joinGroup(other, options)
     await signal.until(() => heir.owned().length === 2)
     await leaver.consumer.stop()
-    await expect(log.consume({ ...options, startFrom: 'earliest', positions: 'group', onBatch: () => {} })).rejects.toMatchObject({
+    await expect(
+      log.consume({ ...options, startFrom: 'earliest', positions: 'group', onBatch: () => {} }),
+    ).rejects.toMatchObject({
       code: 'closed',
     })
   })

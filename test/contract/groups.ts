@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest'
 import type { EventLog, LogRecord } from '../../src/log/event-log.ts'
 import {
+  ascending,
   createGate,
   createSignal,
   createTopic,
@@ -34,7 +35,9 @@ function expectRulesKept(members: readonly Member[]): void {
 }
 
 const isShared = (a: Member, b: Member) =>
-  a.owned().length > 0 && b.owned().length > 0 && [...a.owned(), ...b.owned()].toSorted().join() === allPartitions.join()
+  a.owned().length > 0 &&
+  b.owned().length > 0 &&
+  [...a.owned(), ...b.owned()].toSorted(ascending).join() === allPartitions.join()
 
 export function describeGroups(context: () => ContractContext): void {
   it('delivers every topic and partition to a lone member, in offset order', async () => {
@@ -140,7 +143,10 @@ export function describeGroups(context: () => ContractContext): void {
   it('gives the partitions of a member that died to the others, with all that it had not finished', async () => {
     const survivorLog = await context().open()
     const crashable = await context().openCrashable()
-    const topics = [await createTopic(survivorLog, partitionCount, 'a'), await createTopic(survivorLog, partitionCount, 'b')]
+    const topics = [
+      await createTopic(survivorLog, partitionCount, 'a'),
+      await createTopic(survivorLog, partitionCount, 'b'),
+    ]
     const signal = createSignal()
     const options = { groupId: uniqueName('group'), topics, signal }
     const victim = await joinGroup(crashable.log, { ...options, onBatch: () => new Promise<void>(() => {}) })
@@ -157,5 +163,5 @@ export function describeGroups(context: () => ContractContext): void {
 }
 
 function partitionsOf(records: readonly LogRecord[]): number[] {
-  return [...new Set(records.map(({ partition }) => partition))].toSorted((a, b) => a - b)
+  return [...new Set(records.map(({ partition }) => partition))].toSorted(ascending)
 }

@@ -1,7 +1,15 @@
 /** Contract: positions. Kept by the group or by the caller, never past a record whose handler has not resolved. */
 import { expect, it } from 'vitest'
 import type { EventLog, Positions } from '../../src/log/event-log.ts'
-import { createSignal, createTopic, distinctValues, joinGroup, uniqueName, valuesOf, type ContractContext } from './support.ts'
+import {
+  createSignal,
+  createTopic,
+  distinctValues,
+  joinGroup,
+  uniqueName,
+  valuesOf,
+  type ContractContext,
+} from './support.ts'
 
 async function appendValues(log: EventLog, topic: string, values: readonly string[]): Promise<void> {
   await log.append(values.map((value) => ({ topic, key: 'k', value })))

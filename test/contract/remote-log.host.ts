@@ -25,7 +25,7 @@ function callBack(consumer: number, name: string, args: unknown[]): Promise<unkn
 async function consume(consumer: number, plain: Omit<ConsumeOptions, 'onBatch'>): Promise<void> {
   const joined = await log.consume({
     ...plain,
-    onAssigned: async (partitions) => ((await callBack(consumer, 'onAssigned', [partitions])) ?? {}) as object,
+    onAssigned: async (partitions) => (await callBack(consumer, 'onAssigned', [partitions])) ?? {},
     onRevoked: async (partitions) => void (await callBack(consumer, 'onRevoked', [partitions])),
     onBatch: async (records) => void (await callBack(consumer, 'onBatch', [records])),
     onError: (error) => void callBack(consumer, 'onError', [toPlainError(error)]),

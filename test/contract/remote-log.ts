@@ -5,7 +5,13 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { LogError, type ConsumeOptions, type Consumer, type EventLog, type LogErrorCode } from '../../src/log/event-log.ts'
+import {
+  LogError,
+  type ConsumeOptions,
+  type Consumer,
+  type EventLog,
+  type LogErrorCode,
+} from '../../src/log/event-log.ts'
 
 /** Which factory the host calls, and with what. The module path is relative to `src/log/`. */
 export interface RemoteFactory {
@@ -28,17 +34,31 @@ export interface PlainError {
 }
 
 export type ToHost =
-  | { readonly kind: 'call'; readonly id: number; readonly consumer?: number; readonly method: string; readonly args: unknown[] }
+  | {
+      readonly kind: 'call'
+      readonly id: number
+      readonly consumer?: number
+      readonly method: string
+      readonly args: unknown[]
+    }
   | { readonly kind: 'answer'; readonly id: number; readonly result?: unknown; readonly error?: PlainError }
 
 export type FromHost =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'callback'; readonly id: number; readonly consumer: number; readonly name: string; readonly args: unknown[] }
+  | {
+      readonly kind: 'callback'
+      readonly id: number
+      readonly consumer: number
+      readonly name: string
+      readonly args: unknown[]
+    }
   | { readonly kind: 'answer'; readonly id: number; readonly result?: unknown; readonly error?: PlainError }
 
 export function toPlainError(error: unknown): PlainError {
   if (error instanceof LogError) return { name: error.name, message: error.message, code: error.code }
-  return error instanceof Error ? { name: error.name, message: error.message } : { name: 'Error', message: String(error) }
+  return error instanceof Error
+    ? { name: error.name, message: error.message }
+    : { name: 'Error', message: String(error) }
 }
 
 export function fromPlainError({ message, code }: PlainError): Error {
@@ -54,7 +74,8 @@ export async function startRemoteLog(factory: RemoteFactory): Promise<RemoteLog>
   const log: EventLog = {
     kind: 'remote',
     ensureTopics: (topics) => call('ensureTopics', [topics]),
-    append: (records) => call('append', [records]),
+    append: (records, options) => call('append', options ? [records, options] : [records]),
+    sync: () => call('sync', []),
     async consume(options) {
       const { consumer, owned } = addConsumer(options)
       const { onAssigned: _a, onRevoked: _r, onBatch: _b, onError: _e, ...plain } = options
@@ -103,8 +124,10 @@ async function connect(child: ChildProcess) {
     const { options, owned } = consumers.get(message.consumer)!
     try {
       const partitions = message.args[0] as number[]
-      const result = await (options[message.name as 'onAssigned'] as ((...args: unknown[]) => unknown) | undefined)?.(...message.args)
       if (message.name === 'onAssigned') for (const partition of partitions) owned.add(partition)
+      const result = await (options[message.name as 'onAssigned'] as ((...args: unknown[]) => unknown) | undefined)?.(
+        ...message.args,
+      )
       if (message.name === 'onRevoked') for (const partition of partitions) owned.delete(partition)
       send({ kind: 'answer', id: message.id, result })
     } catch (error) {
@@ -113,7 +136,9 @@ async function connect(child: ChildProcess) {
   }
 
   await new Promise<void>((resolve, reject) => {
-    child.once('exit', (code, signal) => reject(new Error(`The log host ended with ${code ?? signal} before it was ready`)))
+    child.once('exit', (code, signal) =>
+      reject(new Error(`The log host ended with ${code ?? signal} before it was ready`)),
+    )
     child.on('message', (message: FromHost) => {
       if (message.kind === 'ready') return resolve()
       if (message.kind === 'callback') return void callBack(message)

@@ -1,6 +1,13 @@
 /** What the contract suite needs of a log under test, and helpers that wait on events instead of sleeping. */
 import { randomUUID } from 'node:crypto'
-import type { Assignment, Consumer, ConsumeOptions, EventLog, LogRecord, TopicPartition } from '../../src/log/event-log.ts'
+import type {
+  Assignment,
+  Consumer,
+  ConsumeOptions,
+  EventLog,
+  LogRecord,
+  TopicPartition,
+} from '../../src/log/event-log.ts'
 
 export interface CrashableLog {
   readonly log: EventLog
@@ -61,6 +68,9 @@ export function createContext(harness: LogHarness): ContractContext {
 export function uniqueName(stem: string): string {
   return `${stem}-${randomUUID()}`
 }
+
+/** Orders numbers, for `toSorted`. */
+export const ascending = (a: number, b: number) => a - b
 
 /** Creates a topic of its own for a test. */
 export async function createTopic(log: EventLog, partitions: number, stem = 'topic'): Promise<string> {
@@ -128,6 +138,8 @@ export async function joinGroup(log: EventLog, options: MemberOptions): Promise<
     positions: 'group',
     ...rest,
     async onAssigned(partitions): Promise<Assignment> {
+      const overlap = partitions.filter((partition) => owned.has(partition))
+      if (overlap.length > 0) violations.push(`assigned again: ${overlap.join()}`)
       const assignment = (await onAssigned?.(partitions)) ?? {}
       for (const partition of partitions) owned.add(partition)
       signal.raise()
@@ -158,7 +170,7 @@ export async function joinGroup(log: EventLog, options: MemberOptions): Promise<
       signal.raise()
     },
   })
-  return { consumer, records, errors, violations, owned: () => [...owned].toSorted((a, b) => a - b) }
+  return { consumer, records, errors, violations, owned: () => [...owned].toSorted(ascending) }
 }
 
 function describe(records: readonly LogRecord[]): string {

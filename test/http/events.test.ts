@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { OrdersError } from '../../src/actors/orders.ts'
 import { makeEndless } from './endless.ts'
@@ -62,6 +63,16 @@ describe('The API streaming events of all orders', () => {
     expect((await readJson(query)).detail).toBe(
       'Cannot use the query: since: not known here; the known ones are after.',
     )
+  })
+
+  test('refuses it with 400 also when the host takes a while to see it', async () => {
+    const shop = await openShop()
+    // oxlint-disable-next-line require-yield
+    shop.orders.watch = async function* watch() {
+      await setTimeout(20)
+      throw new OrdersError('bad-cursor', 'Cannot continue after e-9.')
+    }
+    expect((await fetch(`${shop.url}/events?after=e-9`)).status).toBe(400)
   })
 
   test('answers 503 when the host stops before the stream begins', async () => {

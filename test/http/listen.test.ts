@@ -83,6 +83,15 @@ describe('The API being closed', () => {
     expect(await silent.ended()).toBe('')
   })
 
+  test('does not wait for connections that never asked for anything', async () => {
+    const shop = await openShop({ drainMs: 60_000 })
+    const silent = await connectRaw(shop.url, '')
+    // An answer on a later connection: the silent one has been accepted by then.
+    await fetch(`${shop.url}/livez`)
+    await shop.listening.close()
+    expect(await silent.ended()).toBe('')
+  })
+
   test('cuts what does not finish in time', async () => {
     const shop = await openShop({ drainMs: 20 })
     shop.orders.place = () => new Promise(() => {})

@@ -31,9 +31,13 @@ describe('The API reading Prefer', () => {
   })
 
   test('is not slowed down by a hostile header', () => {
+    const hostile = ['"\\', '"', 'wait ', 'wait=   ', ',', ';']
     const startedAt = performance.now()
-    for (const part of ['"\\', '"', 'wait ', 'wait=   ', ',', ';']) parseWait(part.repeat(8_000), 30_000)
-    for (const part of ['"\\', '"', 'wait ', 'wait=   ', ',', ';']) parseWait(part.repeat(1_000 / part.length), 30_000)
+    for (const part of hostile) {
+      for (const length of [1_000, 16_000]) {
+        for (let i = 0; i < 10; i++) parseWait(part.repeat(length / part.length), 30_000)
+      }
+    }
     expect(performance.now() - startedAt).toBeLessThan(500)
   })
 })

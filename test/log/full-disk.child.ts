@@ -1,5 +1,5 @@
 /** Appends until the log refuses; prints how many records were answered, and the error. */
-import { LogError } from '../../src/log/event-log.ts'
+import type { LogError } from '../../src/log/event-log.ts'
 import { createSqliteLog } from '../../src/log/sqlite-log.ts'
 
 const [file, topic] = process.argv.slice(2) as [string, string]

@@ -62,6 +62,11 @@ describe('A log file', () => {
     foreign.exec('PRAGMA application_id = 7; CREATE TABLE theirs (a)')
     foreign.close()
     expect(() => createSqliteLog({ file: join(folder, 'foreign.db') })).toThrow(/foreign\.db: it is not a log/)
+    const unmarked = new DatabaseSync(join(folder, 'unmarked.db'))
+    unmarked.exec('CREATE TABLE theirs (a)')
+    expect(() => createSqliteLog({ file: join(folder, 'unmarked.db') })).toThrow(/unmarked\.db: it is not a log/)
+    expect(unmarked.prepare('SELECT name FROM sqlite_schema').all()).toEqual([{ name: 'theirs' }])
+    unmarked.close()
   })
 
   it('of a later format is refused with both formats', async () => {
@@ -79,7 +84,14 @@ describe('A log file', () => {
     const script = fileURLToPath(new URL('full-disk.child.ts', import.meta.url))
     // A limit on the size of files stands for the full disk: writing past it fails in the same place.
     const run = promisify(execFile)
-    const { stdout } = await run('sh', ['-c', 'ulimit -f 2048 && exec "$0" "$@"', process.execPath, script, file, topic])
+    const { stdout } = await run('sh', [
+      '-c',
+      'ulimit -f 2048 && exec "$0" "$@"',
+      process.execPath,
+      script,
+      file,
+      topic,
+    ])
     const { appended, error } = JSON.parse(stdout) as { appended: number; error: { code: string; message: string } }
     expect(error.code).toBe('unavailable')
     expect(error.message).toMatch(/^Cannot append to .*log\.db: .*(disk)/)

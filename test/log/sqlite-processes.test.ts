@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { EventLog } from '../../src/log/event-log.ts'
 import { createSqliteLog, type SqliteLogOptions } from '../../src/log/sqlite-log.ts'
 import { startRemoteLog, type RemoteLog } from '../contract/remote-log.ts'
-import { createSignal, distinctValues, isInOrder, joinGroup, readAll } from '../contract/support.ts'
+import { ascending, createSignal, distinctValues, isInOrder, joinGroup, readAll } from '../contract/support.ts'
 
 const topics = ['left', 'right']
 const allPartitions = [0, 1, 2, 3, 4, 5]
@@ -29,7 +29,11 @@ afterEach(async () => {
 })
 
 async function startProcess(more: Partial<SqliteLogOptions> = {}): Promise<RemoteLog> {
-  const remote = await startRemoteLog({ module: 'sqlite-log.ts', factory: 'createSqliteLog', options: { ...options, ...more } })
+  const remote = await startRemoteLog({
+    module: 'sqlite-log.ts',
+    factory: 'createSqliteLog',
+    options: { ...options, ...more },
+  })
   remotes.push(remote)
   return remote
 }
@@ -49,6 +53,19 @@ async function appendRound(log: EventLog): Promise<string[]> {
 const lockFiles = () => readdir(`${options.file}-members`).catch(() => [])
 
 describe('Processes on one log file', () => {
+  it('may all create the file and its topics at the same moment', async () => {
+    options = { file: join(folder, 'fresh.db') }
+    const opened = await Promise.all([1, 2, 3, 4].map(() => startProcess()))
+    await Promise.all(opened.map(({ log }) => log.ensureTopics(topics.map((name) => ({ name, partitions: 6 })))))
+    const placed = await Promise.all(opened.map(({ log }) => log.append([{ topic: 'left', key: 'k', value: 'v' }])))
+    expect(
+      placed
+        .flat()
+        .map(({ offset }) => offset)
+        .toSorted(ascending),
+    ).toEqual([0, 1, 2, 3])
+  })
+
   it('append at the same time and give every offset once', async () => {
     const writers = await Promise.all([startProcess(), startProcess()])
     const answers = await Promise.all(
@@ -68,7 +85,7 @@ describe('Processes on one log file', () => {
     for (const [offset, value] of answers.flat()) expect(String(stored[offset]!.value)).toBe(value)
     for (const [writer, mine] of answers.entries()) {
       const offsets = mine.map(([offset]) => offset)
-      expect(offsets, `writer ${writer}`).toEqual(offsets.toSorted((a, b) => a - b))
+      expect(offsets, `writer ${writer}`).toEqual(offsets.toSorted(ascending))
     }
   })
 
@@ -79,8 +96,8 @@ describe('Processes on one log file', () => {
     const members = [await joinGroup(own, group)]
     for (const { log } of victims) members.push(await joinGroup(log, group))
     await signal.until(() => members.every((member) => member.owned().length === 2))
-    expect(members.flatMap((member) => member.owned()).toSorted()).toEqual(allPartitions)
-    expect(await lockFiles()).toHaveLength(3)
+    expect(members.flatMap((member) => member.owned()).toSorted(ascending)).toEqual(allPartitions)
+    expect(await lockFiles()).toEqual(Array(3).fill(expect.stringMatching(/\.lock$/)))
     const seen = () => distinctValues(members.flatMap(({ records }) => records))
     const values = await appendRound(own)
     await signal.until(() => seen().length === values.length)
@@ -112,16 +129,13 @@ describe('Processes on one log file', () => {
     await heir.consumer.commit(new Map([['left', new Map([[3, 7]])]]))
 
     // The commit waits in the pipe and is the first thing the process does when it wakes.
-    const refusal = expect(sleeper.consumer.commit(new Map([['left', new Map([[3, 2]])]]))).rejects.toMatchObject({
-      name: 'LogError',
-      code: 'fenced',
-    })
+    const late = sleeper.consumer.commit(new Map([['left', new Map([[3, 2]])]]))
     frozen.child.kill('SIGCONT')
-    await refusal
+    await expect(late).rejects.toMatchObject({ name: 'LogError', code: 'fenced' })
     expect((await own.committed('frozen', ['left'])).get('left')!.get(3)).toBe(7)
     // It joins again by itself, as a member like any other.
     await signal.until(() => sleeper.owned().length === 3 && heir.owned().length === 3)
-    expect([...sleeper.owned(), ...heir.owned()].toSorted()).toEqual(allPartitions)
+    expect([...sleeper.owned(), ...heir.owned()].toSorted(ascending)).toEqual(allPartitions)
     expect(sleeper.errors).toMatchObject([{ message: expect.stringContaining('took this member for dead') }])
   })
 
@@ -134,7 +148,9 @@ describe('Processes on one log file', () => {
       await remote.log.append([{ topic: 'right', key: `${i}`, value: `ping ${i}` }])
       await signal.until(() => member.records.length === i)
     }
-    expect(member.records.map(({ value }) => String(value))).toEqual(Array.from({ length: 20 }, (_, i) => `ping ${i + 1}`))
+    expect(member.records.map(({ value }) => String(value))).toEqual(
+      Array.from({ length: 20 }, (_, i) => `ping ${i + 1}`),
+    )
   })
 
   it('leave no file beside the log when all have closed', async () => {

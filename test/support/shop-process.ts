@@ -56,33 +56,49 @@ process.once('exit', () => {
 
 /** Starts roles on free ports. @throws Error with the output when the process ends before its banner. */
 export async function startShopProcess(options: ShopProcessOptions): Promise<ShopProcess> {
-  const { roles = [], dataDir, configFile, args = [], env = {}, projectDir = projectRoot, signal: cut } = options
+  const { roles = [], signal: cut } = options
+  const heard = Promise.withResolvers<'banner'>()
+  const child = spawnProgram([...roles, '--port', '0', '--report-port', '0'], options, (output) => {
+    if (output.includes('Ctrl-C stops it.')) heard.resolve('banner')
+  })
+  const killEarly = (): void => signal(child.pid, 'SIGKILL')
+  cut?.addEventListener('abort', killEarly)
+  const first = await Promise.race([heard.promise, child.exited])
+  cut?.removeEventListener('abort', killEarly)
+  const name = roles.length === 0 ? 'The shop' : `The role ${roles.join(', ')}`
+  if (first !== 'banner') throw new Error(`${name} ended (${first}) before it was up. It said:\n${child.output()}`)
+  return toShopProcess(child)
+}
+
+/** Runs the program with another command (`verify`) to its end. */
+export async function runProgram(
+  command: string,
+  options: ShopProcessOptions,
+): Promise<{ code: number | NodeJS.Signals; output: string }> {
+  const child = spawnProgram([command], options)
+  return { code: await child.exited, output: child.output() }
+}
+
+function spawnProgram(words: readonly string[], options: ShopProcessOptions, heard?: (output: string) => void): Started {
+  const { roles = [], dataDir, configFile, args = [], env = {}, projectDir = projectRoot } = options
   const config = configFile === undefined ? [] : ['--config', configFile]
-  const flags = ['--data', dataDir, '--port', '0', '--report-port', '0', ...config, ...args]
-  const child = spawn(nodePath(), ['src/main.ts', ...roles, ...flags], {
+  const child = spawn(nodePath(), ['src/main.ts', ...words, '--data', dataDir, ...config, ...args], {
     cwd: projectDir,
     env: { ...withoutTestRunner(process.env), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''
-  const heard = Promise.withResolvers<'banner'>()
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
       output = (output + text).slice(-outputCharactersMax)
-      if (output.includes('Ctrl-C stops it.')) heard.resolve('banner')
+      heard?.(output)
     })
   }
   const exited = once(child, 'close').then(([code, by]) => (code ?? by) as number | NodeJS.Signals)
   const started: Started = { pid: child.pid!, roles, exited, output: () => output }
   alive.add(started)
   void exited.then(() => alive.delete(started))
-  const killEarly = (): void => signal(started.pid, 'SIGKILL')
-  cut?.addEventListener('abort', killEarly)
-  const first = await Promise.race([heard.promise, exited])
-  cut?.removeEventListener('abort', killEarly)
-  const name = roles.length === 0 ? 'The shop' : `The role ${roles.join(', ')}`
-  if (first !== 'banner') throw new Error(`${name} ended (${first}) before it was up. It said:\n${output}`)
-  return toShopProcess(started)
+  return started
 }
 
 /** Kills every process that is alive. @returns what they were, for the message of a failing test. */

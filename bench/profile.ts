@@ -1,0 +1,128 @@
+/**
+ * `npm run profile -- embedded|kafka`: where the CPU time of each process goes at 64 clients, by group of functions. The
+ * profiles stay in a folder for a viewer; its name is printed.
+ */
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Argument, Command } from 'commander'
+import { startGenerator } from './generator.ts'
+import { createProgress } from './progress.ts'
+import { runLoad } from './runs.ts'
+import { startSystem, type Mode } from './systems.ts'
+import { printTable } from './table.ts'
+
+interface CallFrame {
+  readonly functionName: string
+  readonly url: string
+  readonly lineNumber: number
+}
+
+interface Profile {
+  readonly nodes: readonly {
+    readonly id: number
+    readonly callFrame: CallFrame
+    readonly children?: readonly number[]
+  }[]
+  readonly samples: readonly number[]
+  readonly timeDeltas: readonly number[]
+}
+
+/** The first pattern that fits the file of a function, or its name where it has no file, decides its group. */
+const groups: readonly (readonly [pattern: RegExp, group: string])[] = [
+  [/^\((?:idle|program)\)$/, ''],
+  [/^\(garbage collector\)$/, 'garbage collection'],
+  [/node_modules\/(?:express|router|path-to-regexp|finalhandler|send|qs|parseurl|encodeurl|depd|debug)\//, 'express'],
+  [/node_modules\/((?:@[^/]+\/)?[^/]+)\//, '$1'],
+  [/src\/(.+)\.ts$/, '$1'],
+  [/^node:(?:_http|internal\/http|http)/, 'node:http'],
+  [/^node:(?:net|internal\/(?:stream_base_commons|streams)|stream)/, 'node:net and streams'],
+  [/^node:internal\/(?:timers|process\/task_queues|async|promise)|^node:timers/, 'timers and ticks'],
+  [/^node:buffer|^node:internal\/buffer/, 'node:buffer'],
+  [/^node:/, 'node, other'],
+]
+
+const command = new Command('npm run profile --')
+  .addArgument(new Argument('<mode>').choices(['embedded', 'kafka']))
+  .option('--seconds <n>', 'length of the load', Number, 10)
+  .option('--clients <n>', 'clients that order at a time', Number, 64)
+  .option('--count <n>', 'pizzas in each order', Number, 2)
+  .option('--rows <n>', 'functions listed for each process', Number, 25)
+  .parse()
+const [mode] = command.args as [Mode]
+const { seconds, clients, count, rows } = command.opts<{
+  seconds: number
+  clients: number
+  count: number
+  rows: number
+}>()
+
+const dir = mkdtempSync(join(tmpdir(), 'pizza-profile-'))
+const progress = createProgress(process.stderr)
+const envOf = (role: string) => ({
+  NODE_OPTIONS: `--cpu-prof --cpu-prof-interval=500 --cpu-prof-dir=${join(dir, role)}`,
+})
+const system = await startSystem({ mode, dataIn: tmpdir(), envOf })
+const generator = startGenerator()
+try {
+  const options = { clients, count, watch: { kind: 'wait' } as const }
+  const run = await runLoad(
+    { system, generator, progress },
+    { name: 'load', ...options, warmUpS: 1, until: { seconds } },
+  )
+  console.log(`${Math.round(run.pizzasPerSecond)} pizzas/s; CPU seconds: ${JSON.stringify(run.cpuSeconds)}`)
+} finally {
+  await generator.stop()
+  await system.stop()
+}
+for (const role of readdirSync(dir)) describe(role)
+console.log(`\nProfiles: ${dir}`)
+
+/** A role's process writes one file; started by a launcher it may write a small one more. */
+function describe(role: string): void {
+  const files = readdirSync(join(dir, role)).map((file) => readFileSync(join(dir, role, file), 'utf8'))
+  const profile = JSON.parse(files.toSorted((a, b) => b.length - a.length)[0]!) as Profile
+  const { byGroup, byFunction, busyUs } = addUp(profile)
+  const table = (name: string, figures: ReadonlyMap<string, number>, max: number) => {
+    const top = [...figures].sort(([, a], [, b]) => b - a).slice(0, max)
+    const lines = top.map(([what, us]) => [what, (us / 1_000).toFixed(0), `${((us / busyUs) * 100).toFixed(1)} %`])
+    console.log(`\n${printTable([name, 'ms', 'of busy'], lines)}`)
+  }
+  console.log(`\n## ${role}: busy ${(busyUs / 1e6).toFixed(1)} s`)
+  table('self time by group', byGroup, 40)
+  table('self time by function', byFunction, rows)
+}
+
+function addUp({ nodes, samples, timeDeltas }: Profile) {
+  const selfUs = new Map<number, number>()
+  samples.forEach((id, i) => selfUs.set(id, (selfUs.get(id) ?? 0) + timeDeltas[i]!))
+  const parents = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id] as const)))
+  const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]))
+  const byGroup = new Map<string, number>()
+  const byFunction = new Map<string, number>()
+  let busyUs = 0
+  for (const [id, us] of selfUs) {
+    const group = groupOf(id, frames, parents)
+    if (group === '') continue
+    busyUs += us
+    byGroup.set(group, (byGroup.get(group) ?? 0) + us)
+    const { functionName, url, lineNumber } = frames.get(id)!
+    const place = url === '' ? `in ${group}` : `${url.replace(/^.*\/(?=src\/|node_modules\/)/, '')}:${lineNumber + 1}`
+    const name = `${functionName || '(anonymous)'} ${place}`
+    byFunction.set(name, (byFunction.get(name) ?? 0) + us)
+  }
+  return { byGroup, byFunction, busyUs }
+}
+
+/** Functions of the engine itself (JSON.parse, a statement of SQLite) have no file: they count where they were called from. */
+function groupOf(id: number, frames: ReadonlyMap<number, CallFrame>, parents: ReadonlyMap<number, number>): string {
+  for (let at: number | undefined = id; at !== undefined; at = parents.get(at)) {
+    const { functionName, url } = frames.get(at)!
+    const place = url === '' ? functionName : url
+    for (const [pattern, group] of groups) {
+      const match = pattern.exec(place)
+      if (match !== null) return match[0].replace(pattern, group.replace('$1', match[1] ?? ''))
+    }
+  }
+  return 'engine'
+}

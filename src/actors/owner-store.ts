@@ -1,0 +1,30 @@
+/**
+ * Owner: makes one process the only writer of a state store, for as long as it lives. The lock is SQLite's on an empty file
+ * beside the store; the system drops it with the process, so a crash leaves nothing behind that must be cleaned up.
+ */
+import { DatabaseSync } from 'node:sqlite'
+
+/** Another process writes this store. */
+export class DataInUseError extends Error {
+  readonly code = 'data-in-use'
+  constructor(file: string, options?: ErrorOptions) {
+    super(`Cannot write ${file}: another process of the same role works on it`, options)
+    this.name = 'DataInUseError'
+  }
+}
+
+/** Takes the store `file` for this process. @returns a function that gives it back. @throws DataInUseError */
+export function ownStore(file: string): () => void {
+  // No waiting: an owner keeps its lock for hours. No journal: there is nothing to roll back.
+  const lock = new DatabaseSync(`${file}.lock`, { timeout: 0 })
+  try {
+    lock.exec('PRAGMA journal_mode=OFF; BEGIN EXCLUSIVE')
+  } catch (error) {
+    lock.close()
+    const isTaken = (error as { errcode?: number }).errcode === 5
+    throw isTaken ? new DataInUseError(file, { cause: error }) : error
+  }
+  return () => {
+    if (lock.isOpen) lock.close()
+  }
+}

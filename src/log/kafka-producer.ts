@@ -1,0 +1,179 @@
+/**
+ * Kafka producer. Places records, gathers overlapping appends into few requests, retries within a bound. Owns the records between the
+ * call and the broker's answer.
+ *
+ * P1: one write is in flight at a time, and writes keep the order of the calls; so a retry cannot overtake.
+ * P2: a broker answers when every in-sync replica has the records (acks=-1).
+ * P3: a retry after an unknown outcome may write records twice. The log promises at least once, and an idempotent producer
+ *     would lose that trade: it keeps a sequence for each partition that is void after the first write given up.
+ */
+import { createBatcher } from './batcher.ts'
+import { LogError, type AppendRecord, type Coordinates } from './event-log.ts'
+import type { KafkaClient, KafkaCluster, ProduceMessage } from './kafka-client.ts'
+
+export interface KafkaProducerOptions {
+  readonly client: KafkaClient
+  /** How long an append may wait for the cluster before it fails as `unavailable`. */
+  readonly appendTimeoutMs: number
+  /** Largest record (key, value and headers together). */
+  readonly recordBytesMax: number
+}
+
+export interface KafkaProducer {
+  append(records: readonly AppendRecord[]): Promise<Coordinates[]>
+  /** Resolves when nothing is in flight. */
+  idle(): Promise<void>
+}
+
+interface PlacedRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly message: ProduceMessage
+  readonly bytes: number
+  readonly dueAtMs: number
+}
+
+/** What a record costs in a request beside its key and value. */
+const recordOverheadBytes = 40
+
+/** @param placeRecord gives the partition of a record whose topic is known, undefined when the topic is not known yet. */
+export function createKafkaProducer(
+  { client, appendTimeoutMs, recordBytesMax }: KafkaProducerOptions,
+  topics: { partitionOf(record: AppendRecord): number | undefined; learn(topics: readonly string[]): Promise<void> },
+): KafkaProducer {
+  const batcher = createBatcher<PlacedRecord, Coordinates>({ write })
+  // While a topic is looked up, later appends wait behind: order is kept over all topics.
+  let lookup: Promise<void> | undefined
+
+  function place(records: readonly AppendRecord[]): PlacedRecord[] | undefined {
+    const dueAtMs = Date.now() + appendTimeoutMs
+    const placed: PlacedRecord[] = []
+    for (const record of records) {
+      const { topic, key, value, headers } = record
+      const partition = topics.partitionOf(record)
+      if (partition === undefined) return undefined
+      const bytes = sizeOf(record)
+      if (bytes > recordBytesMax) throw tooLarge(topic, bytes, recordBytesMax)
+      placed.push({ topic, partition, message: headers ? { key, value, headers } : { key, value }, bytes, dueAtMs })
+    }
+    return placed
+  }
+
+  async function placeAfterLookup(records: readonly AppendRecord[]): Promise<Coordinates[]> {
+    const before = lookup ?? Promise.resolve()
+    const mine = before.catch(() => {}).then(() => topics.learn([...new Set(records.map(({ topic }) => topic))]))
+    lookup = mine
+    try {
+      await mine
+      return await batcher.add(place(records)!)
+    } finally {
+      if (lookup === mine) lookup = undefined
+    }
+  }
+
+  async function write(records: readonly PlacedRecord[]): Promise<Coordinates[]> {
+    const coordinates: Coordinates[] = []
+    for (const part of splitByBytes(records, recordBytesMax)) {
+      const send = (cluster: KafkaCluster) => produce(cluster, part, appendTimeoutMs)
+      // A single push of a large array would overflow the stack.
+      for (const at of await client.attempt(`append to ${part[0]!.topic}`, send, part[0]!.dueAtMs)) coordinates.push(at)
+    }
+    return coordinates
+  }
+
+  return {
+    async append(records) {
+      const placed = lookup ? undefined : place(records)
+      return placed ? batcher.add(placed) : placeAfterLookup(records)
+    },
+    idle: () => batcher.idle(),
+  }
+}
+
+function sizeOf({ key, value, headers }: AppendRecord): number {
+  let bytes = lengthOf(key) + lengthOf(value)
+  for (const name in headers) bytes += Buffer.byteLength(name) + lengthOf(headers[name]!)
+  return bytes
+}
+
+const lengthOf = (part: string | Buffer | null) => (part === null ? 0 : Buffer.byteLength(part))
+
+function tooLarge(topic: string, bytes: number, bytesMax: number): LogError {
+  return new LogError(
+    'record-too-large',
+    `Cannot append to ${topic}: a record has ${bytes} bytes, and ${bytesMax} is the most`,
+  )
+}
+
+/** A request of at most `bytesMax` fits in one batch of any partition; brokers refuse larger batches by default. */
+function splitByBytes(records: readonly PlacedRecord[], bytesMax: number): (readonly PlacedRecord[])[] {
+  const parts: PlacedRecord[][] = []
+  let bytes = Infinity
+  for (const record of records) {
+    bytes += record.bytes + recordOverheadBytes
+    if (bytes > bytesMax) {
+      parts.push([])
+      bytes = record.bytes + recordOverheadBytes
+    }
+    parts.at(-1)!.push(record)
+  }
+  return parts
+}
+
+interface PartitionData {
+  readonly topic: string
+  readonly partition: number
+  readonly messages: ProduceMessage[]
+  /** Where its records stand in the write. */
+  readonly indexes: number[]
+}
+
+async function produce(
+  cluster: KafkaCluster,
+  records: readonly PlacedRecord[],
+  timeout: number,
+): Promise<Coordinates[]> {
+  const byTopic = new Map<string, Map<number, PartitionData>>()
+  for (const [index, { topic, partition, message }] of records.entries()) {
+    let partitions = byTopic.get(topic)
+    if (!partitions) byTopic.set(topic, (partitions = new Map()))
+    let data = partitions.get(partition)
+    if (!data) partitions.set(partition, (data = { topic, partition, messages: [], indexes: [] }))
+    data.messages.push(message)
+    data.indexes.push(index)
+  }
+  await cluster.refreshMetadataIfNecessary()
+  const requests = groupByLeader(cluster, byTopic)
+  const coordinates: Coordinates[] = Array.from({ length: records.length })
+  const answers = await Promise.allSettled(
+    [...requests].map(async ([nodeId, topicData]) => {
+      const broker = await cluster.findBroker({ nodeId })
+      const { topics } = await broker.produce({ acks: -1, timeout, compression: 0, topicData })
+      for (const { topicName: topic, partitions } of topics) {
+        for (const { partition, baseOffset } of partitions) {
+          const { indexes } = byTopic.get(topic)!.get(partition)!
+          for (const [i, index] of indexes.entries())
+            coordinates[index] = { topic, partition, offset: Number(baseOffset) + i }
+        }
+      }
+    }),
+  )
+  // Only when all have answered: what fails here is sent again, and nothing may be in flight then (P1).
+  for (const answer of answers) if (answer.status === 'rejected') throw answer.reason
+  return coordinates
+}
+
+function groupByLeader(cluster: KafkaCluster, byTopic: ReadonlyMap<string, ReadonlyMap<number, PartitionData>>) {
+  const requests = new Map<number, { topic: string; partitions: PartitionData[] }[]>()
+  for (const [topic, partitions] of byTopic) {
+    for (const { partitionId, leader } of cluster.findTopicPartitionMetadata(topic)) {
+      const data = partitions.get(partitionId)
+      if (!data) continue
+      let topics = requests.get(leader)
+      if (!topics) requests.set(leader, (topics = []))
+      if (topics.at(-1)?.topic !== topic) topics.push({ topic, partitions: [] })
+      topics.at(-1)!.partitions.push(data)
+    }
+  }
+  return requests
+}
