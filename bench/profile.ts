@@ -11,6 +11,7 @@ import { createProgress } from './progress.ts'
 import { runLoad } from './runs.ts'
 import { startSystem, type Mode } from './systems.ts'
 import { printTable } from './table.ts'
+import { monotonicMs } from './tasks.ts'
 
 interface CallFrame {
   readonly functionName: string
@@ -19,6 +20,8 @@ interface CallFrame {
 }
 
 interface Profile {
+  /** Microseconds of the clock that all processes of the machine share. */
+  readonly startTime: number
   readonly nodes: readonly {
     readonly id: number
     readonly callFrame: CallFrame
@@ -42,6 +45,8 @@ const groups: readonly (readonly [pattern: RegExp, group: string])[] = [
   [/^node:/, 'node, other'],
 ]
 
+const warmUpS = 3
+
 const command = new Command('npm run profile --')
   .addArgument(new Argument('<mode>').choices(['embedded', 'kafka']))
   .option('--seconds <n>', 'length of the load', Number, 10)
@@ -64,12 +69,15 @@ const envOf = (role: string) => ({
 })
 const system = await startSystem({ mode, dataIn: tmpdir(), envOf })
 const generator = startGenerator()
+let fromMs = 0
+let toMs = 0
 try {
   const options = { clients, count, watch: { kind: 'wait' } as const }
-  const run = await runLoad(
-    { system, generator, progress },
-    { name: 'load', ...options, warmUpS: 1, until: { seconds } },
-  )
+  const bench = { system, generator, progress }
+  await runLoad(bench, { name: 'warm-up', ...options, warmUpS: 0, until: { seconds: warmUpS } })
+  fromMs = monotonicMs()
+  const run = await runLoad(bench, { name: 'load', ...options, warmUpS: 0, until: { seconds } })
+  toMs = monotonicMs()
   console.log(`${Math.round(run.pizzasPerSecond)} pizzas/s; CPU seconds: ${JSON.stringify(run.cpuSeconds)}`)
 } finally {
   await generator.stop()
@@ -93,9 +101,14 @@ function describe(role: string): void {
   table('self time by function', byFunction, rows)
 }
 
-function addUp({ nodes, samples, timeDeltas }: Profile) {
+/** Self times between the begin and the end of the load: start and stop of a process are another matter. */
+function addUp({ nodes, samples, timeDeltas, startTime }: Profile) {
   const selfUs = new Map<number, number>()
-  samples.forEach((id, i) => selfUs.set(id, (selfUs.get(id) ?? 0) + timeDeltas[i]!))
+  let atUs = startTime
+  samples.forEach((id, i) => {
+    atUs += timeDeltas[i]!
+    if (atUs > fromMs * 1_000 && atUs < toMs * 1_000) selfUs.set(id, (selfUs.get(id) ?? 0) + timeDeltas[i]!)
+  })
   const parents = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id] as const)))
   const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]))
   const byGroup = new Map<string, number>()

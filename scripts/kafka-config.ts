@@ -88,6 +88,9 @@ function nodeProperties({ dir, ports, users }: BrokerFiles): Record<string, stri
     'transaction.state.log.num.partitions': '4',
     'share.coordinator.state.topic.replication.factor': '1',
     'share.coordinator.state.topic.min.isr': '1',
+    // A killed broker may not come back before its former self has expired: 9 s by default.
+    'broker.session.timeout.ms': '3000',
+    'broker.heartbeat.interval.ms': '500',
     // The default of 3 s is for many members that start together.
     'group.initial.rebalance.delay.ms': '0',
     // Events and positions are kept: the log is what orders are rebuilt from.

@@ -12,8 +12,8 @@ export interface Applied {
   position(topic: string, partition: number): number
   /** Notes that a record was applied. */
   pass(topic: string, partition: number, offset: number): void
-  /** Copies the positions, holding back those in `floors` (lowest offset that must be read again). */
-  snapshot(floors: Positions): Positions
+  /** Copies the positions. */
+  snapshot(): Positions
   /** Whether every position has reached its target. */
   hasReached(target: Positions): boolean
   /** Resolves true when the target is reached, false when time is up or the signal aborts. */
@@ -44,15 +44,7 @@ export function createApplied(): Applied {
     },
     position,
     pass: (topic, partition, offset) => set(topic, partition, offset + 1),
-    snapshot(floors) {
-      const copy: MutablePositions = new Map()
-      for (const [topic, ofTopic] of positions) {
-        const held = floors.get(topic)
-        const entries = [...ofTopic].map(([p, to]): [number, number] => [p, Math.min(to, held?.get(p) ?? to)])
-        copy.set(topic, new Map(entries))
-      }
-      return copy
-    },
+    snapshot: () => new Map([...positions].map(([topic, ofTopic]) => [topic, new Map(ofTopic)])),
     hasReached,
     whenReached(target, timeoutMs, signal) {
       if (hasReached(target)) return Promise.resolve(true)

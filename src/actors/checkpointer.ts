@@ -3,7 +3,7 @@
  * Knows no orders and no store: a cut is what the owner takes at one moment, and writes in one transaction.
  *
  * K1: a cut is written only after the outputs put in before it, and the records it was made from, are durable.
- * K2: a cut that the disk refused is kept and tried again, before any newer one.
+ * K2: a cut that the disk refused is kept and tried again, before any newer one; once one was given up, none is written.
  * K3: checkpoints take at most about a tenth of the time: a slow one delays the next.
  */
 import type { Logger } from '../logger.ts'
@@ -46,14 +46,19 @@ export function createCheckpointer<Cut, Written>(options: CheckpointerOptions<Cu
   let next: Promise<void> | undefined
   let pauseMs = 0
   let failingSince: number | undefined
+  let isLost = false
 
   const checkpoint = async (): Promise<void> => {
+    // A later cut has the positions of the lost one and not its changes: they would never be read again.
+    if (isLost) throw new Error('An earlier checkpoint was given up')
+    isLost = true
     const cutAt = performance.now()
     const cut = options.cut()
     const cutMs = performance.now() - cutAt
     await options.settled()
     const writtenAt = performance.now()
     const written = await writeUntilDurable(cut)
+    isLost = false
     pauseMs = 9 * (cutMs + performance.now() - writtenAt)
     options.written?.(cut)
     for (const listener of listeners) listener(written)

@@ -70,7 +70,7 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
     cut() {
       const changed = new Map([...changedCounts].map((choice) => [choice, counts.get(choice)!]))
       changedCounts.clear()
-      return { counts: changed, counted: counted.takeDirty(), positions: applied.snapshot(new Map()) }
+      return { counts: changed, counted: counted.takeDirty(), positions: applied.snapshot() }
     },
     settled: () => outbox.synced(),
     write: (cut) => store.checkpoint(cut),

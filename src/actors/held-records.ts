@@ -2,60 +2,58 @@
  * Held records: toppings of orders the host does not know yet. A program that writes an order and its toppings itself may have
  * its toppings read first, so they wait until topic `orders` has been read to where it ended when they came.
  *
- * H1: a held record is in no position: a checkpoint reads it again after a crash.
+ * H1: a checkpoint that passes a held record writes it down, so a crash forgets none and reads nothing twice.
  * H2: at most `recordsMax` are held; above that the oldest go to the dead letters, so that nonsense cannot fill the memory.
+ * H3: when its order is placed, a held record is taken before anything that stands after it on its topic.
  */
 import type { LogRecord, Positions } from '../log/event-log.ts'
-import { setPosition, type MutablePositions } from './positions.ts'
 
 export interface HeldRecords {
   readonly size: number
-  hold(record: LogRecord): void
-  /** Records that came since the last call: they wait for the ends read after it. */
-  takeFresh(): LogRecord[]
-  /** Keeps records until `orders` has been applied up to `ends`. */
-  wait(records: LogRecord[], ends: Positions): void
-  /** Records whose wait is over by `isReached`, and those above the limit, oldest first. */
+  hold(orderId: string, record: LogRecord): void
+  /** Gives back the records of an order that has just been placed, oldest first. */
+  takeOf(orderId: string): LogRecord[]
+  /** Whether some do not know yet what they wait for. */
+  readonly hasFresh: boolean
+  /** Those that are fresh wait until `orders` has been applied up to `ends`. */
+  wait(ends: Positions): void
+  /** Gives back records whose wait is over by `isReached`, and those above the limit, oldest first. */
   release(isReached: (ends: Positions) => boolean): LogRecord[]
-  /** The lowest held offset of each topic and partition. */
-  floors(): Positions
+  all(): LogRecord[]
+}
+
+interface HeldRecord {
+  readonly orderId: string
+  readonly record: LogRecord
+  ends: Positions | undefined
 }
 
 /** Creates an empty store for at most `recordsMax` records. */
 export function createHeldRecords(recordsMax = 10_000): HeldRecords {
-  let fresh: LogRecord[] = []
-  const waiting: { records: LogRecord[]; ends: Positions }[] = []
-  let asking: LogRecord[] = []
-  const count = (): number =>
-    fresh.length + asking.length + waiting.reduce((sum, { records }) => sum + records.length, 0)
+  let held: HeldRecord[] = []
+  /** Takes out what is picked. */
+  const take = (isPicked: (one: HeldRecord, index: number) => boolean): LogRecord[] => {
+    const picked = held.filter(isPicked)
+    if (picked.length > 0) held = held.filter((one, index) => !isPicked(one, index))
+    return picked.map(({ record }) => record)
+  }
 
   return {
     get size() {
-      return count()
+      return held.length
     },
-    hold: (record) => void fresh.push(record),
-    takeFresh() {
-      asking = fresh
-      fresh = []
-      return asking
+    hold: (orderId, record) => void held.push({ orderId, record, ends: undefined }),
+    takeOf: (orderId) => take((one) => one.orderId === orderId),
+    get hasFresh() {
+      return held.some(({ ends }) => ends === undefined)
     },
-    wait(records, ends) {
-      asking = []
-      waiting.push({ records, ends })
+    wait(ends) {
+      for (const one of held) one.ends ??= ends
     },
     release(isReached) {
-      const released: LogRecord[] = []
-      while (waiting.length > 0 && (isReached(waiting[0]!.ends) || count() > recordsMax)) {
-        released.push(...waiting.shift()!.records)
-      }
-      return released
+      const surplus = held.length - recordsMax
+      return take(({ ends }, index) => index < surplus || (ends !== undefined && isReached(ends)))
     },
-    floors() {
-      const floors: MutablePositions = new Map()
-      for (const { topic, partition, offset } of [...fresh, ...asking, ...waiting.flatMap(({ records }) => records)]) {
-        setPosition(floors, topic, partition, Math.min(offset, floors.get(topic)?.get(partition) ?? offset))
-      }
-      return floors
-    },
+    all: () => held.map(({ record }) => record),
   }
 }

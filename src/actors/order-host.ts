@@ -98,6 +98,7 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
       ),
   })
   const { cache } = router
+  router.holdAgain(store.held())
 
   const consumerRef: { consumer?: Consumer } = {}
   let committed: Promise<void> | undefined
@@ -108,10 +109,10 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     checkpointDirtyMax: options.checkpointOrdersMax,
     cut: () => {
       const orders = cache.takeDirty()
-      return { orders, dirty: orders.map(cutDirtyOrder), positions: applied.snapshot(held.floors()) }
+      return { orders, dirty: orders.map(cutDirtyOrder), positions: applied.snapshot(), held: held.all() }
     },
     settled: () => outbox.synced(),
-    write: ({ dirty, positions }) => store.checkpoint({ orders: dirty, positions }),
+    write: ({ dirty, positions, held }) => store.checkpoint({ orders: dirty, positions, held }),
     written: ({ orders, positions }) => {
       cache.passivate(orders)
       // The group's positions are for lag and for O4 only: the store's are the truth.
@@ -123,11 +124,14 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
 
   const read = [topics.orders, ...topics.toppingOf.keys()]
   const gate = createStartGate({ log, logger, topics, applied, consumerRef })
+  const settleHeld = async (): Promise<void> => {
+    if (held.size > 0) await router.settleHeld(async () => toPositions(await log.ends([topics.orders])))
+  }
   const onBatch = async (records: readonly LogRecord[]): Promise<void> => {
     router.apply(records)
     applied.notify()
     gate.check()
-    if (held.size > 0) await router.settleHeld(async () => toPositions(await log.ends([topics.orders])))
+    await settleHeld()
     checkpointer.soon(cache.dirtyCount)
     if (outbox.size > outboxRecordsMax) await outbox.settled()
     if (cache.dirtyCount > options.liveActorsMax) await checkpointer.now()
@@ -139,7 +143,11 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     startFrom: 'earliest',
     positions: 'own',
     batchRecordsMax,
-    onAssigned: async (partitions) => ({ positions: store.positions(), pausedTopics: await gate.open(partitions) }),
+    async onAssigned(partitions) {
+      const pausedTopics = await gate.open(partitions)
+      await settleHeld()
+      return { positions: store.positions(), pausedTopics }
+    },
     onBatch,
     onError: (error) => logger.warn({ err: error, role: 'orders' }, 'Cannot read orders; trying again'),
   })
@@ -156,7 +164,10 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     onReady: (orderId, listener) => listen(readyListeners, orderId, listener),
     readiness: () => readinessOf(outbox, checkpointer, gate),
     async stop(deadline) {
-      atDeadline(deadline, () => outbox.stop())
+      atDeadline(deadline, () => {
+        outbox.stop()
+        void checkpointer.stop()
+      })
       const { consumer } = consumerRef
       consumer?.pause(read)
       // Before leaving the group, because only a member may commit; the checkpoint after it takes what the last batch changed.

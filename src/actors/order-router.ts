@@ -32,6 +32,8 @@ export interface OrderRouter {
   readonly cache: OrderCache
   /** Applies a batch to the actors. */
   apply(records: readonly LogRecord[]): void
+  /** Takes the records that were held when the last checkpoint was written. */
+  holdAgain(records: readonly LogRecord[]): void
   /** Asks where `orders` ends for records that came since the last call, and settles those whose wait is over. */
   settleHeld(readEnds: () => Promise<Positions>): Promise<void>
 }
@@ -57,8 +59,11 @@ export function createOrderRouter(options: OrderRouterOptions): OrderRouter {
     const at = placed_at === undefined ? record.timestampMs : Date.parse(placed_at)
     isSilent = options.isRequested(record)
     const entry: JournalEntry = { ...coordinatesOf(record), at, pizza: null, count }
-    if (takePlaced(order, entry)) cache.markDirty(order)
+    const isTaken = takePlaced(order, entry)
     isSilent = false
+    if (!isTaken) return
+    cache.markDirty(order)
+    for (const early of held.takeOf(order_id)) attempt(early, () => applyTopped(early, false))
   }
 
   const applyTopped = (record: LogRecord, isLast: boolean): void => {
@@ -67,7 +72,7 @@ export function createOrderRouter(options: OrderRouterOptions): OrderRouter {
     const order = cache.get(topped.order_id)
     if (order === undefined) {
       if (isLast) throw new RecordError('unknown-order', `No order ${topped.order_id} was placed`)
-      held.hold(record)
+      held.hold(topped.order_id, record)
       return
     }
     const at = { ...coordinatesOf(record), at: record.timestampMs }
@@ -102,15 +107,19 @@ export function createOrderRouter(options: OrderRouterOptions): OrderRouter {
   return {
     cache,
     apply(records) {
-      for (const record of records) if (record.topic === topics.orders) attempt(record, () => applyOrder(record))
-      for (const record of records)
-        if (record.topic !== topics.orders) attempt(record, () => applyTopped(record, false))
+      // A batch whose handler failed after this comes again.
+      const fresh = records.filter(({ topic, partition, offset }) => offset >= applied.position(topic, partition))
+      for (const record of fresh) if (record.topic === topics.orders) attempt(record, () => applyOrder(record))
+      for (const record of fresh) if (record.topic !== topics.orders) attempt(record, () => applyTopped(record, false))
       send()
-      for (const { topic, partition, offset } of records) applied.pass(topic, partition, offset)
+      for (const { topic, partition, offset } of fresh) applied.pass(topic, partition, offset)
+    },
+    holdAgain(records) {
+      for (const record of records) attempt(record, () => applyTopped(record, false))
+      send()
     },
     async settleHeld(readEnds) {
-      const fresh = held.takeFresh()
-      if (fresh.length > 0) held.wait(fresh, await readEnds())
+      if (held.hasFresh) held.wait(await readEnds())
       for (const record of held.release((ends) => applied.hasReached(ends)))
         attempt(record, () => applyTopped(record, true))
       send()

@@ -10,7 +10,7 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
-import type { Positions } from '../log/event-log.ts'
+import type { Coordinates, LogRecord, Positions } from '../log/event-log.ts'
 import { ownStore } from './owner-store.ts'
 import { parseEntries, printEntries, type JournalEntry } from './order-envelope.ts'
 import type { OrderStatus } from './orders.ts'
@@ -49,12 +49,15 @@ export interface DirtyOrder extends StoredOrder {
 export interface Checkpoint {
   readonly positions: Positions
   readonly orders: readonly DirtyOrder[]
+  /** Records that the positions pass and no order has taken (held-records.ts). Replaces those of the checkpoint before. */
+  readonly held: readonly LogRecord[]
 }
 
 export interface OrderStore {
   /** Names this store's life: another one after a rebuild. Feed ids carry it. */
   readonly epoch: string
   positions(): Positions
+  held(): LogRecord[]
   load(orderId: string): StoredOrder | undefined
   /** Writes a checkpoint in one transaction. @returns the journal chunks it wrote. @throws Error when the disk refuses. */
   checkpoint(checkpoint: Checkpoint): JournalChunk[]
@@ -89,9 +92,18 @@ const schema = `
   CREATE TABLE IF NOT EXISTS journal (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, order_id TEXT NOT NULL, first_version INTEGER NOT NULL, status TEXT NOT NULL, entries TEXT NOT NULL);
   CREATE INDEX IF NOT EXISTS journal_by_order ON journal (order_id);
+  CREATE TABLE IF NOT EXISTS held (
+    topic TEXT, partition INTEGER, "offset" INTEGER, key BLOB, value BLOB, appended_at INTEGER NOT NULL,
+    PRIMARY KEY (topic, partition, "offset"));
 `
 
 const orderColumns = 'order_id, partition, count, status, placed_at AS placedAt, ready_at AS readyAt, version, envelope'
+
+interface HeldRow extends Coordinates {
+  timestampMs: number
+  key: Uint8Array | null
+  value: Uint8Array | null
+}
 
 interface ChunkRow {
   seq: number
@@ -110,7 +122,7 @@ export function createOrderStore(file: string, { readOnly = false } = {}): Order
   const statements = prepareStatements(db)
   const positions = createPositionsTable(db)
 
-  const write = ({ positions: moved, orders }: Checkpoint): JournalChunk[] => {
+  const write = ({ positions: moved, orders, held }: Checkpoint): JournalChunk[] => {
     const chunks: JournalChunk[] = []
     for (const order of orders) {
       const { order_id, partition, count, status, placedAt, readyAt, version, envelope, entries } = order
@@ -120,6 +132,10 @@ export function createOrderStore(file: string, { readOnly = false } = {}): Order
       const { lastInsertRowid } = statements.addChunk.run(order_id, firstVersion, status, printEntries(entries))
       chunks.push({ seq: Number(lastInsertRowid), order_id, firstVersion, entries, status })
     }
+    statements.dropHeld.run()
+    for (const { topic, partition, offset, key, value, timestampMs } of held) {
+      statements.addHeld.run(topic, partition, offset, key, value, timestampMs)
+    }
     positions.write(moved)
     return chunks
   }
@@ -127,6 +143,7 @@ export function createOrderStore(file: string, { readOnly = false } = {}): Order
   return {
     epoch,
     positions: positions.read,
+    held: () => (statements.held.all() as unknown as HeldRow[]).map(toHeldRecord),
     load: (orderId) => statements.load.get(orderId) as unknown as StoredOrder | undefined,
     checkpoint: (checkpoint) => inTransaction(db, () => write(checkpoint)),
     list({ status, after, limit }) {
@@ -183,6 +200,9 @@ function prepareStatements(db: DatabaseSync) {
   const ready = page(`AND status = 'ready'`)
   const chunkColumns = 'seq, order_id, first_version AS firstVersion, status, entries'
   return {
+    held: db.prepare('SELECT topic, partition, "offset", key, value, appended_at AS timestampMs FROM held ORDER BY rowid'),
+    dropHeld: db.prepare('DELETE FROM held'),
+    addHeld: db.prepare('INSERT INTO held VALUES (?, ?, ?, ?, ?, ?)'),
     load: db.prepare(`SELECT ${orderColumns} FROM orders WHERE order_id = ?`),
     all: db.prepare(`SELECT ${orderColumns} FROM orders`),
     list: page(''),
@@ -198,6 +218,10 @@ function prepareStatements(db: DatabaseSync) {
     journalAfter: db.prepare(`SELECT ${chunkColumns} FROM journal WHERE seq > ? ORDER BY seq LIMIT ?`),
     lastSeq: db.prepare('SELECT max(seq) AS seq FROM journal'),
   }
+}
+
+function toHeldRecord({ key, value, ...at }: HeldRow): LogRecord {
+  return { ...at, key: key && Buffer.from(key), value: value && Buffer.from(value) }
 }
 
 function toChunk(row: ChunkRow): JournalChunk {

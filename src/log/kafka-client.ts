@@ -159,6 +159,9 @@ export function createKafkaClient(options: KafkaClientOptions): KafkaClient {
   const cluster = openCluster(options, redact, sockets)
   let isClosed = false
 
+  const destroySockets = () => {
+    for (const socket of sockets) socket.destroy()
+  }
   const mapError = (error: unknown, action: string) => toLogError(error, { action, connection, redact })
 
   async function attempt<T>(
@@ -188,10 +191,11 @@ export function createKafkaClient(options: KafkaClientOptions): KafkaClient {
       if (isClosed) return
       isClosed = true
       await cluster.disconnect()
+      destroySockets()
     },
     destroy() {
       isClosed = true
-      for (const socket of sockets) socket.destroy()
+      destroySockets()
     },
   }
 }
@@ -220,6 +224,8 @@ function openCluster(
         ? connectTls({ host, port, ...servername, ...tls }, onConnect)
         : connectTcp({ host, port }, onConnect)
       socket.setNoDelay(true)
+      // kafkajs ends a socket that is still connecting once for each request that gave up on it.
+      socket.setMaxListeners(0)
       sockets.add(socket)
       return socket.on('close', () => sockets.delete(socket))
     },

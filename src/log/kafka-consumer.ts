@@ -31,7 +31,7 @@ export interface KafkaConsumer extends Consumer {
 }
 
 const backOffMsMin = 20
-const backOffMsMax = 5_000
+const backOffMsMax = 1_000
 
 export function createKafkaConsumer(
   client: KafkaClient,

@@ -69,6 +69,13 @@ function toCode(error: KafkaError): LogErrorCode {
   return codeByType[error.type ?? ''] ?? 'unavailable'
 }
 
+/** A broker hangs up without a word on a client that speaks another protocol, or that does not log in. */
+function isHangUp({ name, message }: KafkaError): boolean {
+  return name === 'KafkaJSConnectionClosedError' || /closed by the server|ECONNRESET|timeout/i.test(message)
+}
+
+const hangUpHint = '; if it runs, check that security.protocol is what this port expects'
+
 function isCertificateError({ code }: KafkaError): boolean {
   return typeof code === 'string' && /CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ERR_SSL|EPROTO/.test(code)
 }
@@ -77,7 +84,7 @@ function toReason(error: KafkaError, code: LogErrorCode, connection: KafkaConnec
   const where = `Kafka at ${connection.brokers.join(', ')}`
   switch (code) {
     case 'unavailable':
-      return `${where} does not answer (${error.message})`
+      return `${where} does not answer (${error.message}${isHangUp(error) ? hangUpHint : ''})`
     case 'authentication':
       return `${where} refuses the connection (${error.message}): ${toRemedy(error, connection)}`
     case 'fenced':

@@ -14,7 +14,7 @@ import { createSleeper, scheduleOnLoop } from './local-schedule.ts'
 
 const { MemberAssignment, MemberMetadata } = AssignerProtocol
 const protocolName = 'pizza-actors-copartition'
-const backOffMsMax = 2_000
+const backOffMsMax = 1_000
 
 export interface KafkaGroupTimes {
   /** A member that sends no heartbeat for so long is dead; brokers allow no less than 6 s by default. */
@@ -104,7 +104,8 @@ export function createKafkaGroup(options: KafkaGroupOptions): KafkaGroup {
         coordinator = undefined
         mustJoin ||= membership === undefined
         // A coordinator that moves or loads takes a moment; that is no trouble yet.
-        if (failures >= 5 || !isCoordinatorMoving(error)) onError(client.toLogError(error, `take part in group ${groupId}`))
+        if (failures >= 5 || !isCoordinatorMoving(error))
+          onError(client.toLogError(error, `take part in group ${groupId}`))
         await sleeper.sleep(Math.min(50 * 2 ** failures, backOffMsMax))
         await cluster.refreshMetadata().catch(() => {})
     }

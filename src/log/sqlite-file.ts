@@ -6,7 +6,7 @@
  *     loop. The WAL is one file, so a power cut leaves a prefix of what was committed.
  * F3: waiting for another process's lock does not block the event loop for longer than `busySliceMs` at a time.
  */
-import { closeSync, fdatasync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, fdatasync, fsyncSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { promisify } from 'node:util'
@@ -103,9 +103,13 @@ export function openSqliteFile({ file, schedule, busyTimeoutMs }: SqliteFileOpti
       try {
         await syncWal.sync()
       } catch (error) {
-        throw new LogError('unavailable', `Cannot sync ${file} to the disk: ${(error as Error).message}`, {
-          cause: error,
-        })
+        throw new LogError(
+          'unavailable',
+          `Cannot sync ${file} to the disk: ${(error as Error).message}. Look after the disk, then start again`,
+          {
+            cause: error,
+          },
+        )
       }
     },
     read(action, work) {
@@ -125,14 +129,29 @@ export function openSqliteFile({ file, schedule, busyTimeoutMs }: SqliteFileOpti
 /**
  * Syncs a file off the event loop, one sync at a time: calls that come meanwhile share the next. SQLite's own sync would block.
  * A second descriptor is safe on the WAL: SQLite's locks are on the database and on `-shm`, and the sync covers the whole file.
+ * After a sync that failed none succeeds any more: the system may have dropped the pages it could not write, and then a later
+ * sync says nothing about them. Source: "PostgreSQL vs. fsync", FOSDEM 2019.
  */
 function createSync(file: string): { sync(): Promise<void>; close(): void } {
   let descriptor: number | undefined
   let running: Promise<void> | undefined
   let next: Promise<void> | undefined
+  let failure: Error | undefined
+  const syncOnce = async (): Promise<void> => {
+    if (failure !== undefined) throw failure
+    try {
+      if (descriptor === undefined) {
+        descriptor = openSync(file, 'r+')
+        syncFolder(dirname(file))
+      }
+      await syncData(descriptor)
+    } catch (error) {
+      failure = error as Error
+      throw error
+    }
+  }
   const start = (): Promise<void> => {
-    descriptor ??= openSync(file, 'r+')
-    running = syncData(descriptor).finally(() => (running = undefined))
+    running = syncOnce().finally(() => (running = undefined))
     return running
   }
   return {
@@ -151,6 +170,19 @@ function createSync(file: string): { sync(): Promise<void>; close(): void } {
       if (descriptor !== undefined) closeSync(descriptor)
       descriptor = undefined
     },
+  }
+}
+
+/** Makes a file's name durable, which a sync of the file does not. Windows has no such call and no such need. */
+function syncFolder(folder: string): void {
+  let descriptor: number | undefined
+  try {
+    descriptor = openSync(folder, 'r')
+    fsyncSync(descriptor)
+  } catch (error) {
+    if (!['EPERM', 'EISDIR', 'EINVAL'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor)
   }
 }
 

@@ -113,6 +113,8 @@ export function createSqliteLog(options: SqliteLogOptions): EventLog {
     async dispose() {
       await batcher.idle()
       watch.stop()
+      // Waits for the syncs that appends still wait for, too; their descriptor is closed with the file.
+      await sqlite.sync()
       presence.leave()
       sqlite.close()
     },

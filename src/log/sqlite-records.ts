@@ -119,7 +119,7 @@ export function createSqliteRecords(sqlite: SqliteFile): SqliteRecords {
       const partition = partitionOf(topic, place(key, topicOf(topic).partitions.length))
       touched.add(partition)
       const text = headers ? JSON.stringify(headers) : null
-      const { lastInsertRowid } = partition.insert.run(toColumn(key), toColumn(value), text, timestampMs)
+      const { lastInsertRowid } = partition.insert.run(key, value, text, timestampMs)
       return { topic, partition: partition.partition, offset: Number(lastInsertRowid) - 1 }
     },
     page(topic, partition, from, recordsMax) {
@@ -130,11 +130,6 @@ export function createSqliteRecords(sqlite: SqliteFile): SqliteRecords {
     start: (topic, partition) => at(partitionOf(topic, partition).start),
     end: (topic, partition) => at(partitionOf(topic, partition).end),
   }
-}
-
-/** An empty buffer would be bound as NULL, a tombstone; as empty text it comes back empty. */
-function toColumn(part: string | Buffer | null): string | Buffer | null {
-  return part?.length === 0 ? '' : part
 }
 
 /** Strings are stored as TEXT, whose UTF-8 is made and read faster than a BLOB (measured 1.5 times). */

@@ -133,14 +133,25 @@ function describeBytes(context: () => ContractContext): void {
     expect((await readAll(log, { topic, partition: 0 }))[0]!.headers).toEqual(headers)
   })
 
-  it('keeps what was appended when the process that appended it dies', async () => {
-    const { log, crash } = await context().openCrashable()
-    const topic = await createTopic(log, 1)
-    await log.append([{ topic, key: 'k', value: 'durable' }])
-    await crash()
-    expect(await readAll(await context().open(), { topic, partition: 0 })).toMatchObject([
-      { value: Buffer.from('durable') },
-    ])
+  it.each(['synced', 'ordered'] as const)(
+    'keeps a %s append when the process that made it dies',
+    async (durability) => {
+      const { log, crash } = await context().openCrashable()
+      const topic = await createTopic(log, 1)
+      await log.append([{ topic, key: 'k', value: 'durable' }], { durability })
+      await crash()
+      expect(await readAll(await context().open(), { topic, partition: 0 })).toMatchObject([
+        { value: Buffer.from('durable') },
+      ])
+    },
+  )
+
+  it('syncs what others appended, also when there is nothing to sync', async () => {
+    const [a, b] = [await context().open(), await context().open()]
+    await a.sync()
+    const topic = await createTopic(a, 1)
+    await a.append([{ topic, key: 'k', value: 'v' }], { durability: 'ordered' })
+    await Promise.all([b.sync(), b.sync(), a.sync()])
   })
 }
 

@@ -186,12 +186,17 @@ export function distinctValues(records: readonly LogRecord[]): string[] {
   return [...new Set(valuesOf(records))].toSorted()
 }
 
-/** Whether each partition's records came in offset order; going back (redelivery) is allowed only to a delivered offset. */
-export function isInOrder(records: readonly LogRecord[]): boolean {
+/**
+ * Whether each partition's records came in offset order. Going back (redelivery) is allowed only to a delivered offset, and a gap only
+ * over records that another member took meanwhile.
+ */
+export function isInOrder(records: readonly LogRecord[], elsewhere: readonly LogRecord[] = []): boolean {
   const next = new Map<string, number>()
+  const taken = new Set(elsewhere.map(({ topic, partition, offset }) => `${topic}/${partition}@${offset}`))
   return records.every(({ topic, partition, offset }) => {
     const at = `${topic}/${partition}`
-    const expected = next.get(at) ?? offset
+    let expected = next.get(at) ?? offset
+    while (expected < offset && taken.has(`${at}@${expected}`)) expected++
     next.set(at, Math.max(expected, offset + 1))
     return offset <= expected
   })

@@ -158,8 +158,8 @@ describe('An order being followed', () => {
     const text = await stream.until(/\r\n0\r\n\r\n$/)
     expect([...text.matchAll(/^event: (.+)$/gm)].map(([, type]) => type)).toEqual([
       'order.placed',
-      'pizza.ready',
-      'pizza.ready',
+      'pizza.topped',
+      'pizza.topped',
       'order.ready',
     ])
   })

@@ -90,7 +90,7 @@ export function createFakeOrders(): FakeOrders {
     const { count } = order.view
     const pizzas = Array.from({ length: count }, (_, i): PizzaView => ({ order_id: id, pizza_id: i + 1, ...toppings }))
     order.view = { ...order.view, status: 'ready', ready_at: at, pizzas, in_progress: [], version: 1 + 4 * count }
-    for (const { pizza_id } of pizzas) push({ type: 'pizza.ready', order_id: id, data: { pizza_id } })
+    for (const { pizza_id } of pizzas) push({ type: 'pizza.topped', order_id: id, data: { pizza_id } })
     push({ type: 'order.ready', order_id: id, data: {} })
   }
 
