@@ -102,8 +102,8 @@ async function measure(mode: Mode, run: (bench: Bench) => Promise<void>): Promis
 }
 
 function toPlan({ clients, seconds, kills, quick }: Options): Plan {
-  if (quick) return { clients: [1, 64], seconds: 3, warmUpS: 1, bigOrders: 4, kills: 1 }
-  return { clients, seconds, warmUpS: 3, bigOrders: 20, kills }
+  if (quick) return { clients: [1, 64], seconds: 3, warmUpS: 1, systemWarmUpS: 4, bigOrders: 4, kills: 1 }
+  return { clients, seconds, warmUpS: 3, systemWarmUpS: 20, bigOrders: 20, kills }
 }
 
 function print({ date, machine, systems, soaks, marks }: Report): void {

@@ -45,7 +45,7 @@ const groups: readonly (readonly [pattern: RegExp, group: string])[] = [
   [/^node:/, 'node, other'],
 ]
 
-const warmUpS = 3
+const warmUpS = { embedded: 5, kafka: 20 }
 
 const command = new Command('npm run profile --')
   .addArgument(new Argument('<mode>').choices(['embedded', 'kafka']))
@@ -74,7 +74,7 @@ let toMs = 0
 try {
   const options = { clients, count, watch: { kind: 'wait' } as const }
   const bench = { system, generator, progress }
-  await runLoad(bench, { name: 'warm-up', ...options, warmUpS: 0, until: { seconds: warmUpS } })
+  await runLoad(bench, { name: 'warm-up', ...options, warmUpS: 0, until: { seconds: warmUpS[mode] } })
   fromMs = monotonicMs()
   const run = await runLoad(bench, { name: 'load', ...options, warmUpS: 0, until: { seconds } })
   toMs = monotonicMs()

@@ -8,7 +8,10 @@ import { monotonicMs, type LoadResult, type VerifyResult, type Watch } from './t
 export interface Plan {
   readonly clients: readonly number[]
   readonly seconds: number
+  /** At the start of each run. */
   readonly warmUpS: number
+  /** At the start of a system: a Java broker takes 20 s of load until its code is compiled, and costs five times as much before. */
+  readonly systemWarmUpS: number
   readonly bigOrders: number
   readonly kills: number
 }
@@ -58,16 +61,10 @@ function pollEveryMs(clients: number): number {
 /** Every run of the plan on one system. @throws Error when an answer is wrong or the check at the end fails. */
 export async function runPlan(bench: Bench, plan: Plan): Promise<SystemResult> {
   const { system, generator, progress } = bench
-  const { seconds, warmUpS } = plan
+  const { seconds, warmUpS, systemWarmUpS } = plan
   const loads: LoadRun[] = []
-  // Code that is compiled once for the whole run; the figures of this first load are thrown away.
-  await runLoad(bench, {
-    name: 'warm-up',
-    clients: 16,
-    watch: { kind: 'wait' },
-    warmUpS: 0,
-    until: { seconds: warmUpS },
-  })
+  const all = { name: 'warm-up', clients: 64, watch: { kind: 'wait' } as const, warmUpS: 0 }
+  await runLoad(bench, { ...all, until: { seconds: systemWarmUpS } })
   for (const clients of plan.clients) {
     const poll: Watch = { kind: 'poll', everyMs: pollEveryMs(clients) }
     for (const watch of [{ kind: 'wait' } as const, poll]) {

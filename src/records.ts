@@ -113,7 +113,10 @@ export function addTopping(value: Buffer, pizza: PizzaRecord, topping: string, c
 export function assertRecordFits(key: Buffer | null, value: string): void {
   const bytes = (key?.length ?? 0) + Buffer.byteLength(value)
   if (bytes <= recordBytesMax) return
-  throw new RecordError('record-too-large', `The record would have ${bytes} bytes, at most ${recordBytesMax} are allowed`)
+  throw new RecordError(
+    'record-too-large',
+    `The record would have ${bytes} bytes, at most ${recordBytesMax} are allowed`,
+  )
 }
 
 /**

@@ -119,7 +119,7 @@ async function listenOrStop(started: Started, open: () => Promise<Listening>): P
   try {
     return { ...started, listening: await open() }
   } catch (error) {
-    await started.role.stop(AbortSignal.abort())
+    await started.role.stop(AbortSignal.timeout(1_000))
     started.close?.()
     throw error
   }

@@ -33,6 +33,7 @@ function explainOne(details: Details, config: Config): StartProblem | undefined 
   if (listening !== undefined) return { exit: listening, message }
   const ofLog = logProblems[code as LogErrorCode]
   if (ofLog !== undefined) return { exit: ofLog.exit, message: `${toSentence(message)} ${ofLog.fix(config)}` }
+  if (code === 'nothing-to-verify') return { exit: 'usage', message }
   if (code === 'data-in-use') {
     const fix = 'Stop that process, or choose another folder with --data.'
     return { exit: 'dataInUse', message: `${toSentence(message)} ${fix}` }

@@ -21,7 +21,7 @@ export interface VerifyOutput {
 /**
  * Runs verify on the configured log and the stores in the data directory.
  * @returns whether nothing differs.
- * @throws Error when there is no store to compare.
+ * @throws Error with code `nothing-to-verify` when there is no store to compare.
  */
 export async function runVerify(config: Config, log: EventLog, output: VerifyOutput): Promise<boolean> {
   const orderFile = join(config.dataDir, 'orders.sqlite')
@@ -29,9 +29,8 @@ export async function runVerify(config: Config, log: EventLog, output: VerifyOut
   const orderStore = existsSync(orderFile) ? createOrderStore(orderFile, { readOnly: true }) : undefined
   const reportStore = existsSync(reportFile) ? createReportStore(reportFile, { readOnly: true }) : undefined
   if (orderStore === undefined && reportStore === undefined) {
-    throw new Error(
-      `Nothing to verify in ${config.dataDir}: neither orders.sqlite nor report.sqlite is there. Give the shop's --data directory.`,
-    )
+    const message = `Nothing to verify in ${config.dataDir}: neither orders.sqlite nor report.sqlite is there. Give the shop's --data directory.`
+    throw Object.assign(new Error(message), { code: 'nothing-to-verify' })
   }
   try {
     const verdict = await verify({

@@ -80,7 +80,12 @@ describe('An order record', () => {
       'invalid-record',
       'placed_at: expected an instant after 1970',
     ],
-    ['fields of the prototype', '{"__proto__":{"order_id":"1","count":1}}', 'invalid-record', 'order_id: Invalid input'],
+    [
+      'fields of the prototype',
+      '{"__proto__":{"order_id":"1","count":1}}',
+      'invalid-record',
+      'order_id: Invalid input',
+    ],
   ])('is refused when it is %s (R2)', (_, text, reason, message) => {
     const [foundReason, foundMessage] = refusalOf(() => parseOrder(text === null ? null : bytes(text)))
     expect(foundReason).toBe(reason)

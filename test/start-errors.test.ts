@@ -47,6 +47,7 @@ test.each([
     /--partitions .* --topic-prefix/,
   ],
   ['a folder in use', embedded, withDetails('Used', { code: 'data-in-use' }), 'dataInUse', /^Used\. .*--data\.$/],
+  ['no stores', embedded, withDetails('Empty.', { code: 'nothing-to-verify' }), 'usage', /^Empty\.$/],
   [
     'a folder that is read only',
     embedded,

@@ -13,6 +13,7 @@ import { createApplied } from './applied.ts'
 import { createCheckpointer } from './checkpointer.ts'
 import { toDeadLetter } from './dead-letters.ts'
 import { createOutbox } from './outbox.ts'
+import { toReadPositions } from './positions.ts'
 import type { Report } from './report.ts'
 import type { ReportStore } from './report-store.ts'
 import { atDeadline, type Role } from './role.ts'
@@ -81,7 +82,11 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
     topics: [topic],
     startFrom: 'earliest',
     positions: 'own',
-    onAssigned: () => ({ positions: store.positions() }),
+    async onAssigned(partitions) {
+      const positions = toReadPositions(store.positions(), await log.starts([topic]), partitions)
+      applied.load(positions)
+      return { positions }
+    },
     async onBatch(records) {
       for (const record of records) {
         if (record.offset >= applied.position(topic, record.partition)) count(record)

@@ -108,11 +108,15 @@ export function createOrderCache({ machine, store, effects, liveActorsMax }: Ord
       const repaired = this.get(order_id) ?? this.create(order_id, partition)
       const isKept = ({ topic, partition: p, offset }: JournalEntry): boolean =>
         !withoutRecords.some((record) => record.topic === topic && record.partition === p && record.offset === offset)
+      // The last cut may still be on its way into the store: its events are written with it and not once more.
+      const writing = new Set(order.writing)
       for (const entry of entriesAfter(order, repaired.version).filter(isKept)) {
         repaired.actor.send(toMachineEvent(entry))
-        repaired.journal.push(entry)
+        const entries = writing.has(entry) ? repaired.writing : repaired.journal
+        entries.push(entry)
         repaired.version++
       }
+      if (repaired.version === 0) live.delete(order_id)
       if (repaired.journal.length > 0) this.markDirty(repaired)
     },
     get hydrations() {

@@ -24,7 +24,7 @@ import { createOrderCache, type OrderCache } from './order-cache.ts'
 import { createOrderRouter } from './order-router.ts'
 import type { JournalChunk, OrderStore } from './order-store.ts'
 import { createOutbox, type Outbox } from './outbox.ts'
-import { toPositions } from './positions.ts'
+import { toPositions, toReadPositions } from './positions.ts'
 import { atDeadline, type Role, type RoleReadiness } from './role.ts'
 import { createStartGate, type StartGate } from './start-gate.ts'
 
@@ -144,9 +144,11 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     positions: 'own',
     batchRecordsMax,
     async onAssigned(partitions) {
+      const positions = toReadPositions(store.positions(), await log.starts(read), partitions)
+      applied.load(positions)
       const pausedTopics = await gate.open(partitions)
       await settleHeld()
-      return { positions: store.positions(), pausedTopics }
+      return { positions, pausedTopics }
     },
     onBatch,
     onError: (error) => logger.warn({ err: error, role: 'orders' }, 'Cannot read orders; trying again'),

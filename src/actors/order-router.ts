@@ -63,6 +63,8 @@ export function createOrderRouter(options: OrderRouterOptions): OrderRouter {
     isSilent = false
     if (!isTaken) return
     cache.markDirty(order)
+    const error = mend(order, [record])
+    if (error !== undefined) throw error
     for (const early of held.takeOf(order_id)) attempt(early, () => applyTopped(early, false))
   }
 
@@ -91,15 +93,24 @@ export function createOrderRouter(options: OrderRouterOptions): OrderRouter {
     }
   }
 
+  /** Repairs an order whose machine threw. @returns what it threw. */
+  const mend = (order: LiveOrder, records: readonly LogRecord[]): unknown => {
+    const error = broken.get(order.order_id)
+    if (error === undefined) return undefined
+    broken.delete(order.order_id)
+    // The events it takes again have had their effects.
+    isSilent = true
+    cache.repair(order, records)
+    isSilent = false
+    options.repaired(order.order_id, error)
+    return error
+  }
+
   const send = (): void => {
     for (const [order, records] of touched) {
       sendTopped(order)
-      const error = broken.get(order.order_id)
-      if (error === undefined) continue
-      broken.delete(order.order_id)
-      cache.repair(order, records)
-      options.repaired(order.order_id, error)
-      for (const record of records) refuse(record, error)
+      const error = mend(order, records)
+      if (error !== undefined) for (const record of records) refuse(record, error)
     }
     touched.clear()
   }

@@ -200,7 +200,9 @@ function prepareStatements(db: DatabaseSync) {
   const ready = page(`AND status = 'ready'`)
   const chunkColumns = 'seq, order_id, first_version AS firstVersion, status, entries'
   return {
-    held: db.prepare('SELECT topic, partition, "offset", key, value, appended_at AS timestampMs FROM held ORDER BY rowid'),
+    held: db.prepare(
+      'SELECT topic, partition, "offset", key, value, appended_at AS timestampMs FROM held ORDER BY rowid',
+    ),
     dropHeld: db.prepare('DELETE FROM held'),
     addHeld: db.prepare('INSERT INTO held VALUES (?, ?, ?, ?, ?, ?)'),
     load: db.prepare(`SELECT ${orderColumns} FROM orders WHERE order_id = ?`),

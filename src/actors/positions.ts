@@ -17,3 +17,21 @@ export function toPositions(ends: ReadonlyMap<string, readonly number[]>, partit
     [...ends].map(([topic, ofTopic]) => [topic, new Map([...ofTopic.entries()].filter(([p]) => isWanted(p)))]),
   )
 }
+
+/**
+ * Where a role that keeps its own positions reads on: at the stored position, or at the start of what the log still has. Every
+ * partition is named, because for one that is missing the log would take the group's position, and a deleted store would stay empty.
+ */
+export function toReadPositions(
+  stored: Positions,
+  starts: ReadonlyMap<string, readonly number[]>,
+  partitions: readonly number[],
+): Positions {
+  const positions: MutablePositions = new Map()
+  for (const [topic, ofTopic] of starts) {
+    for (const partition of partitions) {
+      setPosition(positions, topic, partition, Math.max(stored.get(topic)?.get(partition) ?? 0, ofTopic[partition] ?? 0))
+    }
+  }
+  return positions
+}

@@ -11,7 +11,7 @@ import { createRequire } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import kafkajs, { type Broker, type KafkaConfig, type PartitionMetadata } from 'kafkajs'
+import kafkajs, { type KafkaConfig, type PartitionMetadata } from 'kafkajs'
 import { LogError } from './event-log.ts'
 import type { KafkaConnection } from './kafka-connection.ts'
 import { toLogError } from './kafka-errors.ts'
@@ -35,12 +35,6 @@ export interface FetchedPartition {
   readonly messages: readonly FetchedMessage[]
 }
 
-export interface ProduceMessage {
-  readonly key: string | Buffer | null
-  readonly value: string | Buffer | null
-  readonly headers?: Readonly<Record<string, string>>
-}
-
 interface TopicPartitions<P> {
   readonly topic: string
   readonly partitions: readonly P[]
@@ -48,19 +42,6 @@ interface TopicPartitions<P> {
 
 /** The requests of kafkajs's broker that are used here, as far as they are used. */
 export interface KafkaBroker {
-  produce(request: {
-    acks: number
-    timeout: number
-    compression: number
-    topicData: readonly TopicPartitions<{ partition: number; messages: readonly ProduceMessage[] }>[]
-  }): Promise<{ topics: { topicName: string; partitions: { partition: number; baseOffset: string }[] }[] }>
-  fetch(request: {
-    maxWaitTime: number
-    minBytes: number
-    maxBytes: number
-    isolationLevel: number
-    topics: readonly TopicPartitions<{ partition: number; fetchOffset: string; maxBytes: number }>[]
-  }): Promise<{ responses: { topicName: string; partitions: FetchedPartition[] }[] }>
   createTopics(request: {
     topics: readonly {
       topic: string
@@ -100,7 +81,19 @@ export interface KafkaBroker {
     groupId: string
     topics: readonly TopicPartitions<{ partition: number }>[]
   }): Promise<{ responses: TopicPartitions<{ partition: number; offset: string }>[] }>
-  metadata: Broker['metadata']
+  disconnect(): Promise<void>
+  readonly connectionPool: { send(request: object): Promise<unknown> }
+}
+
+interface ProduceResponse {
+  readonly topics: readonly {
+    readonly topicName: string
+    readonly partitions: readonly { readonly partition: number; readonly baseOffset: string }[]
+  }[]
+}
+
+interface FetchResponse {
+  readonly responses: readonly { readonly topicName: string; readonly partitions: readonly FetchedPartition[] }[]
 }
 
 /** kafkajs's view of one cluster: its brokers, two connections to each (one for fetches), and metadata of the topics named. */
@@ -119,7 +112,30 @@ export interface KafkaCluster {
   ): Promise<TopicPartitions<{ partition: number; offset: string }>[]>
 }
 
-export const readCommitted = 1
+const readCommitted = 1
+const produceResponse = require('kafkajs/src/protocol/requests/produce/v7/response') as object
+const fetchResponse = require('kafkajs/src/protocol/requests/fetch/v11/response') as object
+
+/** Sends a Produce request that kafka-encoding made. @throws the error of the first partition that has one. */
+export function sendProduce(broker: KafkaBroker, body: Buffer): Promise<ProduceResponse> {
+  return send(broker, { apiKey: 0, apiVersion: 7, apiName: 'Produce', body }, produceResponse) as Promise<ProduceResponse>
+}
+
+/** Sends a Fetch request that kafka-encoding made, on the broker's second connection. @throws as sendProduce. */
+export function sendFetch(broker: KafkaBroker, body: Buffer): Promise<FetchResponse> {
+  return send(broker, { apiKey: 1, apiVersion: 11, apiName: 'Fetch', body }, fetchResponse) as Promise<FetchResponse>
+}
+
+/** Sends a request as kafkajs's broker does; `encode` gives what it takes for one of its encoders. */
+async function send(broker: KafkaBroker, { body, ...request }: { apiKey: number; body: Buffer } & object, response: object) {
+  try {
+    const encode = () => Promise.resolve({ buf: body, buffer: body })
+    return await broker.connectionPool.send({ request: { ...request, encode }, response })
+  } catch (error) {
+    if ((error as Error).name === 'KafkaJSConnectionClosedError') await broker.disconnect()
+    throw error
+  }
+}
 
 /** kafkajs's filter of records of aborted transactions; programs in other languages may use transactions. */
 export const withoutAborted = require('kafkajs/src/consumer/filterAbortedMessages') as (

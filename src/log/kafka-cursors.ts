@@ -55,7 +55,9 @@ export function createKafkaCursors(options: KafkaCursorsOptions) {
   async function fetchFrom(nodeId: number, wanted: readonly Cursor[]): Promise<void> {
     fetching.add(nodeId)
     try {
-      for (const { topicName, partitions } of await sendFetch(nodeId, wanted, options)) {
+      const broker = await cluster.findBroker({ nodeId })
+      const { responses } = await sendFetch(broker, encodeWanted(wanted, options))
+      for (const { topicName, partitions } of responses) {
         for (const fetched of partitions) {
           const cursor = wanted.find(({ topic, partition }) => topic === topicName && partition === fetched.partition)
           if (cursor) fill(cursor, fetched)
@@ -122,7 +124,8 @@ export function createKafkaCursors(options: KafkaCursorsOptions) {
     fetch(): void {
       const byLeader = new Map<number, Cursor[]>()
       const leaders = createLeaderLookup(cluster)
-      for (const cursor of cursors) {
+      // A broker fills its answer in the order asked; `first` moves on, so that no partition comes last for ever.
+      for (const cursor of [...cursors.slice(first), ...cursors.slice(0, first)]) {
         if (hasBuffered(cursor) || paused.has(cursor.topic)) continue
         const nodeId = leaders(cursor)
         const wanted = byLeader.get(nodeId)
@@ -148,25 +151,15 @@ export function createKafkaCursors(options: KafkaCursorsOptions) {
 
 export type KafkaCursors = ReturnType<typeof createKafkaCursors>
 
-async function sendFetch(nodeId: number, wanted: readonly Cursor[], options: KafkaCursorsOptions) {
-  const { cluster, fetchWaitMs, fetchBytesMax } = options
-  const byTopic = new Map<string, { partition: number; fetchOffset: string; maxBytes: number }[]>()
-  for (const cursor of wanted) {
-    const { topic, partition } = cursor
-    const at = { partition, fetchOffset: String(cursor.fetchFrom), maxBytes: fetchBytesMax }
-    const partitions = byTopic.get(topic)
-    if (partitions) partitions.push(at)
-    else byTopic.set(topic, [at])
+function encodeWanted(wanted: readonly Cursor[], { fetchWaitMs, fetchBytesMax }: KafkaCursorsOptions): Buffer {
+  const byTopic = new Map<string, { topic: string; partitions: { partition: number; fetchOffset: number }[] }>()
+  for (const { topic, partition, fetchFrom } of wanted) {
+    let data = byTopic.get(topic)
+    if (!data) byTopic.set(topic, (data = { topic, partitions: [] }))
+    data.partitions.push({ partition, fetchOffset: fetchFrom })
   }
-  const broker = await cluster.findBroker({ nodeId })
-  const { responses } = await broker.fetch({
-    maxWaitTime: fetchWaitMs,
-    minBytes: 1,
-    maxBytes: fetchBytesMax * 10,
-    isolationLevel: readCommitted,
-    topics: [...byTopic].map(([topic, partitions]) => ({ topic, partitions })),
-  })
-  return responses
+  const limits = { waitMs: fetchWaitMs, bytesMax: fetchBytesMax * 10, partitionBytesMax: fetchBytesMax }
+  return encodeFetch([...byTopic.values()], limits)
 }
 
 function fill(cursor: Cursor, fetched: FetchedPartition): void {

@@ -12,10 +12,11 @@ import {
   type LogRecord,
   type TopicPartition,
 } from './event-log.ts'
-import { createKafkaClient, readCommitted, type KafkaClient } from './kafka-client.ts'
+import { createKafkaClient, sendFetch, type KafkaClient } from './kafka-client.ts'
 import type { KafkaConnection } from './kafka-connection.ts'
 import { createKafkaConsumer, type KafkaConsumer, type KafkaConsumerTimes } from './kafka-consumer.ts'
 import { toRecords } from './kafka-cursors.ts'
+import { encodeFetch } from './kafka-encoding.ts'
 import { protocolErrorType } from './kafka-errors.ts'
 import { fetchCommitted } from './kafka-group.ts'
 import { createKafkaProducer } from './kafka-producer.ts'
@@ -123,16 +124,15 @@ async function* read(
   const action = `read ${topic}/${partition}`
   const start = (await topics.offsets([topic], 'earliest')).get(topic)?.[partition] ?? 0
   const end = Math.min(to, (await topics.offsets([topic], 'latest')).get(topic)?.[partition] ?? 0)
+  const limits = { waitMs: fetchWaitMs, bytesMax: fetchBytesMax, partitionBytesMax: fetchBytesMax }
   let next = Math.max(from, start)
   while (next < end) {
-    const fetchOffset = String(next)
+    const wanted = encodeFetch([{ topic, partitions: [{ partition, fetchOffset: next }] }], limits)
     const fetched = await client.attempt(action, async (cluster) => {
       const leader =
         cluster.findTopicPartitionMetadata(topic).find(({ partitionId }) => partitionId === partition)?.leader ?? -1
       const broker = await cluster.findBroker({ nodeId: leader })
-      const wanted = { topic, partitions: [{ partition, fetchOffset, maxBytes: fetchBytesMax }] }
-      const request = { maxWaitTime: fetchWaitMs, minBytes: 1, maxBytes: fetchBytesMax, isolationLevel: readCommitted }
-      const { responses } = await broker.fetch({ ...request, topics: [wanted] }).catch((error: unknown) => {
+      const { responses } = await sendFetch(broker, wanted).catch((error: unknown) => {
         // Retention went on while this read: what is gone is skipped by beginning again at the new start.
         if (protocolErrorType(error) === 'OFFSET_OUT_OF_RANGE') return { responses: [] }
         throw error

@@ -9,7 +9,8 @@
  */
 import { createBatcher } from './batcher.ts'
 import { LogError, type AppendRecord, type Coordinates } from './event-log.ts'
-import type { KafkaClient, KafkaCluster, ProduceMessage } from './kafka-client.ts'
+import { sendProduce, type KafkaClient, type KafkaCluster } from './kafka-client.ts'
+import { encodeProduce, type ProduceMessage } from './kafka-encoding.ts'
 
 export interface KafkaProducerOptions {
   readonly client: KafkaClient
@@ -148,7 +149,7 @@ async function produce(
   const answers = await Promise.allSettled(
     [...requests].map(async ([nodeId, topicData]) => {
       const broker = await cluster.findBroker({ nodeId })
-      const { topics } = await broker.produce({ acks: -1, timeout, compression: 0, topicData })
+      const { topics } = await sendProduce(broker, encodeProduce(topicData, timeoutMs, Date.now()))
       for (const { topicName: topic, partitions } of topics) {
         for (const { partition, baseOffset } of partitions) {
           const { indexes } = byTopic.get(topic)!.get(partition)!

@@ -19,12 +19,12 @@ export interface PositionsCommit {
 
 /** Statements on the group tables. All but `committed`, `changes` and `processes` are to be called inside a transaction. */
 export interface SqliteGroups {
-  join(groupId: string, process: string): string
+  join(groupId: string, name: string): string
   leave(member: string): void
   claim(groupId: string, member: string, partitions: number): Claim | undefined
   release(groupId: string, member: string, partitions: readonly number[]): void
   /** Takes every member of a process out of its group. @returns whether there was one. */
-  evict(process: string): boolean
+  evict(name: string): boolean
   /** @returns why the commit is refused, or undefined when it is written. */
   commit(commit: PositionsCommit): LogError | undefined
   committed(groupId: string, topics: readonly string[]): Positions
@@ -39,7 +39,7 @@ export function createSqliteGroups({ db, read }: SqliteFile): SqliteGroups {
   const removeMember = db.prepare('DELETE FROM members WHERE member = ?')
   const membersOf = db.prepare('SELECT member FROM members WHERE group_id = ?')
   const membersIn = db.prepare('SELECT member FROM members WHERE process = ?')
-  const distinctProcesses = db.prepare('SELECT DISTINCT process FROM members')
+  const distinctProcesses = db.prepare('SELECT DISTINCT process AS name FROM members')
   const ownersOf = db.prepare('SELECT partition, member FROM owners WHERE group_id = ?')
   const ownerOf = db.prepare('SELECT member FROM owners WHERE group_id = ? AND partition = ?')
   const addOwner = db.prepare('INSERT INTO owners (group_id, partition, member) VALUES (?, ?, ?)')
@@ -59,9 +59,9 @@ export function createSqliteGroups({ db, read }: SqliteFile): SqliteGroups {
   }
 
   return {
-    join(groupId, process) {
+    join(groupId, name) {
       const member = randomUUID()
-      addMember.run(member, groupId, process)
+      addMember.run(member, groupId, name)
       countChange.run()
       return member
     },
@@ -78,8 +78,8 @@ export function createSqliteGroups({ db, read }: SqliteFile): SqliteGroups {
       for (const partition of partitions) removeOwner.run(groupId, partition, member)
       countChange.run()
     },
-    evict(process) {
-      const members = membersIn.all(process) as { member: string }[]
+    evict(name) {
+      const members = membersIn.all(name) as { member: string }[]
       for (const { member } of members) leave(member)
       return members.length > 0
     },
@@ -106,6 +106,6 @@ export function createSqliteGroups({ db, read }: SqliteFile): SqliteGroups {
       })
     },
     changes: () => (countOfChanges.get() as { count: number }).count,
-    processes: () => (distinctProcesses.all() as { process: string }[]).map(({ process }) => process),
+    processes: () => (distinctProcesses.all() as { name: string }[]).map(({ name }) => name),
   }
 }

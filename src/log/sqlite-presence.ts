@@ -21,7 +21,7 @@ export interface Presence {
   /** Looks at other processes once. @returns those that are dead or silent for too long. */
   findGone(processes: readonly string[]): string[]
   /** Removes the lock file of a process if that process is dead. Call it inside a transaction (P1). */
-  removeFile(process: string): void
+  removeFile(name: string): void
   leave(): void
 }
 
@@ -40,7 +40,7 @@ interface Peer {
 
 export function createPresence({ file, sessionTimeoutMs, lookMs }: PresenceOptions): Presence {
   const folder = `${file}-members`
-  const process = randomUUID()
+  const own = randomUUID()
   const pathOf = (name: string) => join(folder, `${name}.lock`)
   const peers = new Map<string, Peer>()
   let held: DatabaseSync | undefined
@@ -72,18 +72,18 @@ export function createPresence({ file, sessionTimeoutMs, lookMs }: PresenceOptio
   }
 
   return {
-    process,
+    process: own,
     enter() {
       if (held) return
       mkdirSync(folder, { recursive: true })
       for (const entry of readdirSync(folder)) if (entry.endsWith('.lock')) removeFile(entry.slice(0, -'.lock'.length))
-      held = openLockFile(pathOf(process))
+      held = openLockFile(pathOf(own))
       // Nothing is ever written to it, so it needs no journal file beside it.
       held.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
     },
     beat() {
       // By path: opening the file here and closing it again would drop the lock (POSIX locks belong to the process).
-      if (held) utimesSync(pathOf(process), new Date(), new Date())
+      if (held) utimesSync(pathOf(own), new Date(), new Date())
     },
     findGone(processes) {
       const sinceMs = performance.now() - lookedAtMs
@@ -95,7 +95,7 @@ export function createPresence({ file, sessionTimeoutMs, lookMs }: PresenceOptio
     leave() {
       for (const name of peers.keys()) forget(name)
       if (!held) return
-      rmSync(pathOf(process), { force: true })
+      rmSync(pathOf(own), { force: true })
       held.close()
       held = undefined
       try {

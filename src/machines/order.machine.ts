@@ -45,12 +45,12 @@ export function pizzaKey(pizza_id: number): string {
 export function createOrderMachine(recipe: Recipe) {
   const pizza = createPizzaMachine(recipe)
   return setup({
-    types: {
-      context: {} as OrderContext,
-      events: {} as OrderMachineEvent,
-      input: {} as { order_id: string },
-      emitted: {} as OrderEmitted,
-      children: {} as Record<string, 'pizza'>,
+    types: {} as {
+      context: OrderContext
+      events: OrderMachineEvent
+      input: { order_id: string }
+      emitted: OrderEmitted
+      children: Record<string, 'pizza'>
     },
     actors: { pizza },
     guards: {

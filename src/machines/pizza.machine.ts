@@ -42,10 +42,10 @@ export interface PizzaContext {
 export function createPizzaMachine(recipe: Recipe) {
   const names = recipe.map(({ topping }) => topping)
   const base = setup({
-    types: {
-      context: {} as PizzaContext,
-      events: {} as PizzaToppedEvent,
-      input: {} as { pizza_id: number },
+    types: {} as {
+      context: PizzaContext
+      events: PizzaToppedEvent
+      input: { pizza_id: number }
     },
     guards: {
       hasTopping: ({ context }, { topping }: { topping: string }) => context.toppings[topping] !== undefined,

@@ -194,21 +194,24 @@ describe('A topping service', () => {
     expect(shop.records(to)).toHaveLength(2)
   })
 
-  it.each(['comes', 'has passed'])('stops when its deadline %s though the log is away; the next one does the rest', async (when) => {
-    const shop = await openMemoryShop({ partitions: 1 })
-    const { role, crash } = await shop.startTopping('sauce')
-    await shop.append(pizza('7', 1))
-    shop.storage.isAway = true
-    await until(() => !role.readiness().ready)
-    const deadline = new AbortController()
-    if (when === 'has passed') deadline.abort()
-    const stopped = role.stop(deadline.signal)
-    deadline.abort()
-    await stopped
-    crash()
-    shop.storage.isAway = false
-    expect(shop.records(to)).toEqual([])
-    await shop.startTopping('sauce')
-    await until(() => shop.records(to).length === 1)
-  })
+  it.each(['comes', 'has passed'])(
+    'stops when its deadline %s though the log is away; the next one does the rest',
+    async (when) => {
+      const shop = await openMemoryShop({ partitions: 1 })
+      const { role, crash } = await shop.startTopping('sauce')
+      await shop.append(pizza('7', 1))
+      shop.storage.isAway = true
+      await until(() => !role.readiness().ready)
+      const deadline = new AbortController()
+      if (when === 'has passed') deadline.abort()
+      const stopped = role.stop(deadline.signal)
+      deadline.abort()
+      await stopped
+      crash()
+      shop.storage.isAway = false
+      expect(shop.records(to)).toEqual([])
+      await shop.startTopping('sauce')
+      await until(() => shop.records(to).length === 1)
+    },
+  )
 })

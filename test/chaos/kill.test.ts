@@ -16,14 +16,18 @@ const kills = Number(process.env['CHAOS_KILLS'] ?? 30)
 failOnLeftovers()
 
 await onEachLog((openWorld, log) => {
-  test('P1 P2 P3 P4 P7: a shop of six processes survives kill -9 of any of them at any moment', { timeout: 300_000 }, async () => {
-    const random = createRandom(chooseSeed(`Single kills, ${log}`))
-    const { world, fleet, witness, load } = await openShop(openWorld, random)
-    const under = startKilling({ fleet, load, random })
-    for (let killed = 0; killed < kills; killed++) await under.killOne()
-    await under.everyoneIsBack()
-    await expectNothingWrong(world, { fleet, witness, load })
-  })
+  test(
+    'P1 P2 P3 P4 P7: a shop of six processes survives kill -9 of any of them at any moment',
+    { timeout: 300_000 },
+    async () => {
+      const random = createRandom(chooseSeed(`Single kills, ${log}`))
+      const { world, fleet, witness, load } = await openShop(openWorld, random)
+      const under = startKilling({ fleet, load, random })
+      for (let killed = 0; killed < kills; killed++) await under.killOne()
+      await under.everyoneIsBack()
+      await expectNothingWrong(world, { fleet, witness, load })
+    },
+  )
 
   test('P1 P2 P3 P4 P7: a shop of six processes survives kill -9 of all at once', { timeout: 300_000 }, async () => {
     const random = createRandom(chooseSeed(`All at once, ${log}`))
@@ -75,7 +79,13 @@ function startKilling({ fleet, load, random }: { fleet: Fleet; load: Load; rando
     await load.whenPlaced(afterOrders)
     if (cutAfterMs !== undefined) {
       const start = fleet.start(name)
-      const isCut = await Promise.race([start.then(() => false, () => true), after(cutAfterMs).then(() => true)])
+      const isCut = await Promise.race([
+        start.then(
+          () => false,
+          () => true,
+        ),
+        after(cutAfterMs).then(() => true),
+      ])
       if (!isCut) return
       await fleet.kill(name)
       await start.catch(() => {})

@@ -39,10 +39,16 @@ describe.skipIf(!(await kafkaAvailable()))(`A Kafka log that logs in (${needsKaf
   }
 
   /** What a log says when it cannot log in: the error of an append, and everything else it told. */
-  async function failureOf(connection: Omit<KafkaConnection, 'clientId'>): Promise<{ error: unknown; told: unknown[] }> {
+  async function failureOf(
+    connection: Omit<KafkaConnection, 'clientId'>,
+  ): Promise<{ error: unknown; told: unknown[] }> {
     const told: unknown[] = []
     const onWarning = (message: string) => void told.push(message)
-    const log = createKafkaLog({ connection: { ...connection, clientId: 'auth-test' }, appendTimeoutMs: 1_000, onWarning })
+    const log = createKafkaLog({
+      connection: { ...connection, clientId: 'auth-test' },
+      appendTimeoutMs: 1_000,
+      onWarning,
+    })
     try {
       const consumerFailed = Promise.withResolvers<void>()
       const onError = (error: unknown) => {
@@ -74,9 +80,16 @@ describe.skipIf(!(await kafkaAvailable()))(`A Kafka log that logs in (${needsKaf
 
   it.each(mechanisms)('says what to check when the password is wrong (%s), and shows it nowhere', async (mechanism) => {
     const wrong = 'pineapple-4711'
-    const { error, told } = await failureOf({ brokers: [broker.listeners.sasl], ssl: false, sasl: sasl(mechanism, wrong) })
+    const { error, told } = await failureOf({
+      brokers: [broker.listeners.sasl],
+      ssl: false,
+      sasl: sasl(mechanism, wrong),
+    })
     expect(error).toMatchObject({ name: 'LogError', code: 'authentication' })
-    expect(error).toHaveProperty('message', expect.stringMatching(/check sasl\.username \(baker\), sasl\.password and sasl\.mechanisms/))
+    expect(error).toHaveProperty(
+      'message',
+      expect.stringMatching(/check sasl\.username \(baker\), sasl\.password and sasl\.mechanisms/),
+    )
     expect(told).toContainEqual(expect.objectContaining({ code: 'authentication' }))
     expect(inspect([error, told], { depth: 20, showHidden: true })).not.toContain(wrong)
   })

@@ -6,7 +6,15 @@ import { pizzaMachine, type PizzaToppedEvent } from '../../src/machines/pizza.ma
 const names = ['sauce', 'cheese', 'meats', 'veggies'] as const
 
 type State = 'sauce' | 'cheese' | 'meats' | 'veggies' | 'ready'
-type EventName = 'sauce' | 'cheese' | 'meats' | 'veggies' | 'the two next' | 'all four' | 'a foreign topping' | 'nothing'
+type EventName =
+  | 'sauce'
+  | 'cheese'
+  | 'meats'
+  | 'veggies'
+  | 'the two next'
+  | 'all four'
+  | 'a foreign topping'
+  | 'nothing'
 /** A state the pizza goes to; `held`: it stays and keeps a topping that came early; `ignored`: nothing changes at all. */
 type Expected = State | 'held' | 'ignored'
 
@@ -168,7 +176,11 @@ const history = fc
     fc.array(fc.tuple(oneOf, fc.nat(20), fc.boolean()), { maxLength: 12 }),
   )
   .map(([firsts, repeats]) => {
-    const events = firsts.map((name) => ({ name: name as string, choice: `first ${name}`, at: names.indexOf(name) + 1 }))
+    const events = firsts.map((name) => ({
+      name: name as string,
+      choice: `first ${name}`,
+      at: names.indexOf(name) + 1,
+    }))
     for (const [name, place, isOther] of repeats) {
       const first = events.findIndex((event) => event.name === name)
       if (first === -1) continue

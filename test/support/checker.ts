@@ -111,7 +111,8 @@ async function checkReport(http: HttpClient, options: CheckOptions, answers: Map
     }
     for (const choice of new Set([...Object.keys(report), ...Object.keys(expected)])) {
       const [counted, had] = [report[choice] ?? 0, expected[choice] ?? 0]
-      if (counted !== had) options.witness.blame(`P7: the report counts ${counted} times ${choice}, the orders have ${had}`)
+      if (counted !== had)
+        options.witness.blame(`P7: the report counts ${counted} times ${choice}, the orders have ${had}`)
     }
   }
 }

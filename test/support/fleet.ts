@@ -53,7 +53,9 @@ export function createFleet({ processes = everyRole.map((role) => [role]), ...op
   }
   const start = (name: string): Promise<void> => {
     const slot = slotOf(name)
-    slot.started = launch(slot, options, (shop, code) => crashes.push(`${name} ended (${code}):\n${shop.output().slice(-4_000)}`))
+    slot.started = launch(slot, options, (shop, code) =>
+      crashes.push(`${name} ended (${code}):\n${shop.output().slice(-4_000)}`),
+    )
     return slot.started
   }
   const end = async (name: string, how: (shop: ShopProcess) => Promise<unknown>): Promise<void> => {
@@ -93,7 +95,8 @@ export function createFleet({ processes = everyRole.map((role) => [role]), ...op
     url: async () => (await upWith('orders')).url!,
     reportUrl: async () => (await upWith('cheese-reporter')).reportUrl!,
     crashes,
-    output: () => [...slots].map(([name, { shop }]) => `--- ${name}\n${shop?.output().slice(-4_000) ?? 'down'}`).join('\n'),
+    output: () =>
+      [...slots].map(([name, { shop }]) => `--- ${name}\n${shop?.output().slice(-4_000) ?? 'down'}`).join('\n'),
   }
 }
 

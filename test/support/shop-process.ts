@@ -79,7 +79,11 @@ export async function runProgram(
   return { code: await child.exited, output: child.output() }
 }
 
-function spawnProgram(words: readonly string[], options: ShopProcessOptions, heard?: (output: string) => void): Started {
+function spawnProgram(
+  words: readonly string[],
+  options: ShopProcessOptions,
+  heard?: (output: string) => void,
+): Started {
   const { roles = [], dataDir, configFile, args = [], env = {}, projectDir = projectRoot } = options
   const config = configFile === undefined ? [] : ['--config', configFile]
   const child = spawn(nodePath(), ['src/main.ts', ...words, '--data', dataDir, ...config, ...args], {

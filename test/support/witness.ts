@@ -76,7 +76,8 @@ export function createWitness(): Witness {
   return {
     accept(orderId, count) {
       const known = accepted.get(orderId)
-      if (known !== undefined && known !== count) blame(`P1: order ${orderId} was accepted for ${known} and for ${count}`)
+      if (known !== undefined && known !== count)
+        blame(`P1: order ${orderId} was accepted for ${known} and for ${count}`)
       accepted.set(orderId, count)
     },
     look(orderId) {
