@@ -12,7 +12,7 @@ import { judge, type Mark } from './marks.ts'
 import { createProgress } from './progress.ts'
 import { runPlan, type Bench, type Plan, type SystemResult } from './runs.ts'
 import { runSoak, type Soak } from './soak.ts'
-import { startSystem, type Mode } from './systems.ts'
+import { endOnSignals, startSystem, type Mode } from './systems.ts'
 import { printCost, printKills, printLoads, printSoak, printTable } from './table.ts'
 
 interface Options {
@@ -54,6 +54,7 @@ const command = new Command('npm run bench --')
 
 const options = command.opts<Options>()
 const progress = createProgress(process.stderr)
+endOnSignals()
 try {
   await main()
 } catch (error) {

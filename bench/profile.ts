@@ -9,7 +9,7 @@ import { Argument, Command } from 'commander'
 import { startGenerator } from './generator.ts'
 import { createProgress } from './progress.ts'
 import { runLoad } from './runs.ts'
-import { startSystem, type Mode } from './systems.ts'
+import { endOnSignals, startSystem, type Mode } from './systems.ts'
 import { printTable } from './table.ts'
 import { monotonicMs } from './tasks.ts'
 
@@ -64,6 +64,7 @@ const { seconds, clients, count, rows } = command.opts<{
 
 const dir = mkdtempSync(join(tmpdir(), 'pizza-profile-'))
 const progress = createProgress(process.stderr)
+endOnSignals()
 const envOf = (role: string) => ({
   NODE_OPTIONS: `--cpu-prof --cpu-prof-interval=500 --cpu-prof-dir=${join(dir, role)}`,
 })

@@ -2,7 +2,9 @@
  * Systems. The shop in the two shapes that are measured: embedded (every role in one process on the embedded log) and Kafka
  * (every role a process of its own, and a real broker). Owns the processes and the folder of their data.
  */
+import { rmSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { startBroker, type Broker } from '../scripts/kafka-broker.ts'
 import { startShopProcess, type ShopProcess } from '../test/support/shop-process.ts'
@@ -35,9 +37,18 @@ export interface SystemOptions {
 
 const kafkaRoles = ['orders', 'sauce', 'cheese', 'meats', 'veggies', 'cheese-reporter']
 
+/** Makes Ctrl-C and SIGTERM an exit like any other, so that what was started is ended and what was written is deleted. */
+export function endOnSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => process.exit(128 + constants.signals[signal]))
+  }
+}
+
 /** Starts a shop with nothing in it. */
 export async function startSystem({ mode, dataIn, envOf = () => ({}), args = [] }: SystemOptions): Promise<System> {
   const dir = await mkdtemp(join(dataIn, 'pizza-bench-'))
+  // The processes end with this one whatever ends it (shop-process.ts, kafka-broker.ts); this is for what they leave behind.
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
   let broker: Broker | undefined
   let shops: ShopProcess[] = []
   const stopAll = async (): Promise<void> => {

@@ -29,6 +29,7 @@ const code = ['src', 'test', 'scripts', 'bench']
 
 const steps: readonly Step[] = [
   { name: 'types', run: () => command('tsc', '--noEmit') },
+  { name: 'page types', run: () => command('tsc', '--noEmit', '-p', 'src/inspect/browser') },
   { name: 'lint', run: () => command('oxlint') },
   { name: 'format', run: () => command('oxfmt', '--check') },
   { name: 'dead code', run: () => command('knip', '--no-progress', '--no-config-hints') },

@@ -23,6 +23,14 @@ export interface Config {
     readonly waitMsMax: number
     readonly pageRowsMax: number
   }
+  readonly page: {
+    /** Where the cheese report is when its role runs elsewhere. */
+    readonly reportUrl: string
+    /** What the page must send to change something; empty for none. A function, so that nothing prints it. */
+    readonly token: () => string
+    /** How many new orders the Stately inspector is shown; 0 is off. */
+    readonly inspectorOrdersMax: number
+  }
   readonly dataDir: string
   readonly log: { readonly kind: 'sqlite' } | { readonly kind: 'kafka'; readonly connection: KafkaConnection }
   /** Consumer groups are named `${groupId}.${role}`. */
@@ -70,7 +78,7 @@ export function parseConfig({ argv, env, readFile, version }: Sources): Parsed {
   const file = line.values.config === '' ? undefined : readConfigFile(line.values.config, env, readFile)
   const problems = [...line.problems, ...contradictions(line.values, line.roles), ...(file?.problems ?? [])]
   if (problems.length > 0) return { kind: 'problems', problems }
-  const config = toConfig(line.values, line.roles, file)
+  const config = toConfig(line.values, { chosen: line.roles, file, token: env['PIZZA_PAGE_TOKEN'] ?? '' })
   return { kind: line.command, config: deepFreeze(config), warnings: [...line.warnings, ...(file?.warnings ?? [])] }
 }
 
@@ -80,9 +88,10 @@ export function keepsState({ log, roles }: Config): boolean {
 }
 
 function readConfigFile(path: string, env: Environment, readFile: Sources['readFile']): FileConfig {
-  const overrides = Object.entries(environmentOnly).flatMap(([source, { key }]) => {
+  const overrides = Object.entries(environmentOnly).flatMap(([source, setting]) => {
+    const key = 'key' in setting ? setting.key : undefined
     const value = env[source]
-    return value ? [{ key, value, source }] : []
+    return key && value ? [{ key, value, source }] : []
   })
   try {
     return parseConfigFile(readFile(path), { path, overrides, readFile })
@@ -116,11 +125,22 @@ function toTopics({ topicPrefix, lastTopic, partitions, replicationFactor }: Val
   }
 }
 
-function toConfig(values: Values, chosen: readonly string[], file: FileConfig | undefined): Config {
+interface Beside {
+  readonly chosen: readonly string[]
+  readonly file: FileConfig | undefined
+  readonly token: string
+}
+
+function toConfig(values: Values, { chosen, file, token }: Beside): Config {
   const { host, port, reportPort, orderCountMax, waitMsMax, pageRowsMax } = values
   return {
     roles: chosen,
     http: { host, port, reportPort, countMax: orderCountMax, waitMsMax, pageRowsMax },
+    page: {
+      reportUrl: values.reportUrl || `http://127.0.0.1:${reportPort}`,
+      token: () => token,
+      inspectorOrdersMax: values.inspector,
+    },
     dataDir: values.data,
     log: file?.connection === undefined ? { kind: 'sqlite' } : { kind: 'kafka', connection: file.connection },
     groupId: file?.groupId ?? 'pizza-actors',

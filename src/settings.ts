@@ -66,6 +66,27 @@ export const settings = {
     min: 0,
     max: 65_535,
   }),
+  reportUrl: text({
+    flag: 'report-url',
+    value: 'url',
+    group: 'Serving',
+    fallback: '',
+    fallbackText: '--report-port on this machine',
+    help: 'where the page asks for the cheese report when its role is not in this process',
+    pattern: /^https?:\/\/[^\s/]+[^\s]*$/,
+    expected: 'an http or https address',
+  }),
+  inspector: integer({
+    flag: 'inspector',
+    value: 'n',
+    group: 'Serving',
+    fallback: 0,
+    fallbackText: 'off; 20 when given without a number',
+    bare: '20',
+    help: 'show so many new orders in the Stately inspector, at /inspector; needs the internet',
+    min: 0,
+    max: 1000,
+  }),
   demo: number({
     flag: 'demo',
     value: 'rate',
@@ -211,10 +232,11 @@ export type Values = { readonly [Name in SettingName]: ReturnType<(typeof settin
 
 /** Settings that only the environment may give, because a command line is visible to every user of the machine. */
 export const environmentOnly = {
+  PIZZA_PAGE_TOKEN: { help: 'who sends it may place orders, stop and start roles from the page; needed off 127.0.0.1' },
   PIZZA_BOOTSTRAP_SERVERS: { key: 'bootstrap.servers', help: 'brokers, instead of bootstrap.servers in the file' },
   PIZZA_SASL_USERNAME: { key: 'sasl.username', help: 'user name, instead of sasl.username in the file' },
   PIZZA_SASL_PASSWORD: { key: 'sasl.password', help: 'password, instead of sasl.password in the file' },
-} as const
+} as const satisfies Record<string, { key?: string; help: string }>
 
 /** `, did you mean …?` with the nearest candidate, or nothing when none is near. */
 export function didYouMean(given: string, candidates: readonly string[]): string {

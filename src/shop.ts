@@ -3,18 +3,26 @@
  * HTTP goes unready, roles finish and write down their positions, then the ports close.
  */
 import { join } from 'node:path'
+import { createCensus } from './actors/census.ts'
 import { startCheeseReporter } from './actors/cheese-reporter.ts'
+import { createDeadLetterList } from './actors/dead-letter-list.ts'
 import { startOrderHost } from './actors/order-host.ts'
 import { createOrderService } from './actors/order-service.ts'
 import { createOrderStore } from './actors/order-store.ts'
+import { createProgress } from './actors/progress.ts'
+import type { Report } from './actors/report.ts'
 import { createReportStore } from './actors/report-store.ts'
 import type { Role } from './actors/role.ts'
 import { startToppingService } from './actors/topping-service.ts'
 import type { Config } from './config.ts'
 import { createOrdersApp, createReportApp } from './http/app.ts'
 import { listen, type Listening } from './http/listen.ts'
+import { createGuard } from './http/origin.ts'
+import { createPage } from './inspect/page.ts'
+import { createLocalRoles, type OwnedRoles, type Started } from './local-roles.ts'
 import type { EventLog } from './log/event-log.ts'
 import type { Logger } from './logger.ts'
+import { createPizzaMachine } from './machines/pizza.machine.ts'
 import { recipe as ourRecipe, type Recipe } from './menu.ts'
 import { createTopics, type Topics } from './topics.ts'
 
@@ -34,24 +42,23 @@ export interface ShopContext {
 export async function startShop(config: Config, context: ShopContext): Promise<Shop> {
   const { log, logger, recipe = ourRecipe } = context
   const topics = createTopics(recipe, config.topics)
-  const parts = { config, log, logger, recipe, topics }
   await log.ensureTopics(topics.specs)
-  const starts = await Promise.allSettled(config.roles.map((role) => startRole(parts, role)))
-  const started = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []))
-  const stop = createStop(started, config.drainMs)
-  const failed = starts.find((start) => start.status === 'rejected')
-  if (failed !== undefined) {
-    await stop()
-    throw failed.reason
+  const roles = createLocalRoles({
+    roles: config.roles,
+    drainMs: config.drainMs,
+    start: (role) => startRole({ config, log, logger, recipe, topics, roles }, role),
+  })
+  try {
+    await roles.startAll()
+  } catch (error) {
+    await roles.stopAll()
+    throw error
   }
-  const orders = started.find(({ role }) => role.name === 'orders')
-  const report = started.find(({ role }) => role.name === 'cheese-reporter')
+  const orders = roles.find('orders')?.listening
+  const report = roles.find('cheese-reporter')?.listening
   return {
-    urls: {
-      ...(orders?.listening && { orders: orders.listening.url }),
-      ...(report?.listening && { report: report.listening.url }),
-    },
-    stop,
+    urls: { ...(orders && { orders: orders.url }), ...(report && { report: report.url }) },
+    stop: roles.stopAll,
   }
 }
 
@@ -61,13 +68,7 @@ interface Parts {
   readonly logger: Logger
   readonly recipe: Recipe
   readonly topics: Topics
-}
-
-interface Started {
-  readonly role: Role
-  readonly listening?: Listening
-  /** Releases files, after the role has stopped. */
-  readonly close?: () => void
+  readonly roles: OwnedRoles
 }
 
 function startRole(parts: Parts, role: string): Promise<Started> {
@@ -76,14 +77,38 @@ function startRole(parts: Parts, role: string): Promise<Started> {
   return startTopping(parts, role)
 }
 
-async function startOrders({ config, log, logger, recipe, topics }: Parts): Promise<Started> {
+async function startOrders(parts: Parts): Promise<Started> {
+  const { config, log, logger, recipe, topics } = parts
   const store = createOrderStore(join(config.dataDir, 'orders.sqlite'))
   const groupId = `${config.groupId}.orders`
   const role = await startOrderHost({ ...config, log, logger, store, recipe, topics, groupId })
   const orders = createOrderService({ log, host: role, store, topics })
-  const app = createOrdersApp({ orders, limits: config.http, logger })
-  const { host, port } = config.http
+  const { host, port, countMax } = config.http
+  const guard = createGuard({ host, token: config.page.token() })
+  const page = createPage({
+    orders,
+    machines: [role.machine, createPizzaMachine(recipe)],
+    census: createCensus({ store, checkpointer: role.checkpointer, recipe }),
+    progress: createProgress(log, topics, config.groupId),
+    deadLetters: createDeadLetterList(log, topics.deadLetters),
+    roles: parts.roles,
+    report: () => askReport(parts),
+    guard,
+    countMax,
+    logger,
+  })
+  const app = createOrdersApp({ orders, limits: config.http, logger, guard, page })
+  app.once('closing', () => page.close())
   return listenOrStop({ role, close: () => store.close() }, () => listen(app, { host, port, drainMs: config.drainMs }))
+}
+
+/** The report of the reporter in this process, or of one that runs elsewhere. */
+async function askReport({ config, roles }: Parts): Promise<Readonly<Record<string, number>>> {
+  const here = roles.find('cheese-reporter')?.role as (Role & Report) | undefined
+  if (here !== undefined) return here.counts()
+  if (config.roles.includes('cheese-reporter')) throw new Error('The cheese reporter is stopped')
+  const answer = await fetch(new URL('/report', config.page.reportUrl), { signal: AbortSignal.timeout(2_000) })
+  return (await answer.json()) as Record<string, number>
 }
 
 async function startReporter({ config, log, logger, topics }: Parts): Promise<Started> {
@@ -123,15 +148,4 @@ async function listenOrStop(started: Started, open: () => Promise<Listening>): P
     started.close?.()
     throw error
   }
-}
-
-function createStop(started: readonly Started[], drainMs: number): () => Promise<void> {
-  let stopping: Promise<void> | undefined
-  const stopAll = async (): Promise<void> => {
-    const deadline = AbortSignal.timeout(drainMs)
-    await Promise.all(started.map(({ role }) => role.stop(deadline)))
-    await Promise.all(started.flatMap(({ listening }) => (listening ? [listening.close()] : [])))
-    for (const { close } of started) close?.()
-  }
-  return () => (stopping ??= stopAll())
 }

@@ -1,7 +1,7 @@
 /**
  * Import directions. Decides from sources alone which module may know which; the check and test/architecture/ both use it.
  *
- * I1: http, inspect → actors → machines → menu, records; a layer imports only the layers `mayImport` lists for it.
+ * I1: inspect → http → actors → machines → menu, records; a layer imports only the layers `mayImport` lists for it.
  * I2: roles know the log by its port (event-log.ts, placement.ts); only main and the configuration know the adapters.
  * I3: a package with a place (kafkajs, node:sqlite, process, …) is imported in that place only.
  * I4: machines and menu are pure: nothing but xstate, no clock, no random, no waiting, no I/O.
@@ -39,7 +39,8 @@ const mayImport = {
   adapters: ['port', 'adapters'],
   actors: ['logger', 'menu', 'records', 'topics', 'machines', 'port', 'actors'],
   http: ['logger', 'menu', 'records', 'topics', 'machines', 'actors', 'http'],
-  inspect: ['logger', 'menu', 'records', 'topics', 'machines', 'actors', 'inspect'],
+  inspect: ['logger', 'menu', 'records', 'topics', 'machines', 'actors', 'http', 'inspect'],
+  browser: ['actors', 'inspect', 'browser'],
 } as const
 
 /** The first entry that fits a path decides its layer; a folder ends with a slash. Other files in src/ itself are main's. */
@@ -59,6 +60,8 @@ const places: readonly (readonly [place: string, layer: Layer])[] = [
   ['src/log/', 'adapters'],
   ['src/actors/', 'actors'],
   ['src/http/', 'http'],
+  // Runs in browsers: from the other layers it may take types only, which its own tsconfig and tests see to.
+  ['src/inspect/browser/', 'browser'],
   ['src/inspect/', 'inspect'],
 ]
 
@@ -68,6 +71,7 @@ const packagesOf: Partial<Record<Layer, readonly string[]>> = {
   records: ['zod'],
   topics: [],
   machines: ['xstate'],
+  browser: ['preact', 'htm'],
   port: [],
 }
 

@@ -14,6 +14,8 @@ export interface Checkpointer<Written> {
   soon(dirtyCount: number): void
   /** Resolves when everything applied before the call is in the store. */
   now(): Promise<void>
+  /** Whether a cut has been taken that is not in the store yet. */
+  readonly isRunning: boolean
   /** Tells of each checkpoint once it is in the store. @returns a function that withdraws. */
   onWritten(listener: (written: Written) => void): () => void
   /** Since when the store refuses to write, in milliseconds since 1970; `undefined` while it works. */
@@ -112,6 +114,9 @@ export function createCheckpointer<Cut, Written>(options: CheckpointerOptions<Cu
       else timer ??= setTimeout(writeNow, Math.max(checkpointMs, pauseMs))
     },
     now,
+    get isRunning() {
+      return running !== undefined
+    },
     onWritten(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)

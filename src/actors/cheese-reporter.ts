@@ -6,7 +6,7 @@
  *     pizza id cannot be told apart and count once for each offset.
  * N2: counts and positions are written together; what is in memory and not written is read again after a crash.
  */
-import type { EventLog, LogRecord } from '../log/event-log.ts'
+import type { Consumer, EventLog, LogRecord } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import { parseTopped } from '../records.ts'
 import { createApplied } from './applied.ts'
@@ -75,9 +75,12 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
     },
     settled: () => outbox.synced(),
     write: (cut) => store.checkpoint(cut),
+    // The group's positions only show others how far it is: the store's are the truth.
+    written: ({ positions }) => void consumerRef.consumer?.commit(positions).catch(() => {}),
   })
 
-  const consumer = await log.consume({
+  const consumerRef: { consumer?: Consumer } = {}
+  const consumer = (consumerRef.consumer = await log.consume({
     groupId,
     topics: [topic],
     startFrom: 'earliest',
@@ -97,7 +100,7 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
       if (counted.dirtyCount > 2 * cachedOrdersMax) await checkpointer.now()
     },
     onError: (error) => logger.warn({ err: error, role: 'cheese-reporter' }, 'Cannot read pizzas; trying again'),
-  })
+  }))
 
   return {
     name: 'cheese-reporter',

@@ -20,7 +20,7 @@ export interface Feed {
 
 /** Creates the feed of a store that `checkpointer` writes. */
 export function createFeed(store: OrderStore, checkpointer: OrderCheckpointer): Feed {
-  const woken = (signal: AbortSignal): Promise<void> =>
+  const woken = (signal: AbortSignal, orderId?: string): Promise<void> =>
     new Promise((resolve) => {
       if (signal.aborted) return resolve()
       const wake = (): void => {
@@ -29,7 +29,8 @@ export function createFeed(store: OrderStore, checkpointer: OrderCheckpointer): 
         resolve()
       }
       const withdraw = checkpointer.onWritten((chunks) => {
-        if (chunks.length > 0) wake()
+        const isTold = orderId === undefined ? chunks.length > 0 : chunks.some(({ order_id }) => order_id === orderId)
+        if (isTold) wake()
       })
       signal.addEventListener('abort', wake)
     })
@@ -50,7 +51,7 @@ export function createFeed(store: OrderStore, checkpointer: OrderCheckpointer): 
     let at = from
     while (!signal.aborted) {
       const chunks = store.journal(orderId).filter(({ seq }) => seq >= at.seq)
-      if (chunks.length === 0) await woken(signal)
+      if (chunks.length === 0) await woken(signal, orderId)
       for (const chunk of chunks) {
         yield* toEvents(store.epoch, chunk, at)
         at = { seq: chunk.seq + 1, index: -1 }

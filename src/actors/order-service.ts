@@ -12,11 +12,11 @@ import { printOrder } from '../records.ts'
 import type { Topics } from '../topics.ts'
 import { createFeed } from './feed.ts'
 import { entriesAfter } from './live-order.ts'
-import { parseEnvelope, toSnapshot } from './order-envelope.ts'
+import { parseEnvelope, toSnapshot, type JournalEntry } from './order-envelope.ts'
 import type { OrderHost } from './order-host.ts'
 import type { OrderStore } from './order-store.ts'
-import { toHistory, toOrderSummary, toOrderView } from './order-view.ts'
-import { OrdersError, type Orders, type OrderView } from './orders.ts'
+import { toHistory, toOrderSummary, toOrderView, toStep } from './order-view.ts'
+import { OrdersError, type HistoryStep, type Orders, type OrderView } from './orders.ts'
 import { toPositions } from './positions.ts'
 
 /** Orders placed here and not read back yet that are remembered; readers of others ask the log where it ends. */
@@ -54,6 +54,14 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     throw behind(`Cannot tell yet whether order ${orderId} exists`, signal)
   }
 
+  /** Waits for the orders placed here, so that a list has them. */
+  const catchUpPlaced = async (): Promise<void> => {
+    for (const target of placed.values()) {
+      if (await host.applied.whenReached(target, catchUpMs)) continue
+      throw behind('Cannot tell yet which orders there are', undefined)
+    }
+  }
+
   const current = async (signal?: AbortSignal): Promise<void> => {
     if (host.gate.isCurrent || (await host.gate.whenCurrent(catchUpMs, signal))) return
     throw behind('Cannot tell yet how far the orders are', signal)
@@ -73,6 +81,30 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     if (found !== undefined) return found
     await catchUp(orderId, signal)
     return view(orderId)
+  }
+
+  /** Waits until the store holds what has been applied so far; while the log or the disk is away, it does not come to that. */
+  const written = async (): Promise<void> => {
+    const { promise: late, resolve } = Promise.withResolvers<boolean>()
+    const timer = setTimeout(resolve, catchUpMs, false)
+    const stored = host.checkpointer.now().then(
+      () => true,
+      () => false,
+    )
+    const isWritten = await Promise.race([stored, late])
+    clearTimeout(timer)
+    if (!isWritten) throw behind('Cannot tell yet which orders there are', undefined)
+  }
+
+  /** Every event the order took; `undefined` for an unknown order. */
+  const journal = async (orderId: string): Promise<JournalEntry[] | undefined> => {
+    await current()
+    if (!isKnown(orderId)) await catchUp(orderId)
+    if (!isKnown(orderId)) return undefined
+    const entries = store.journal(orderId).flatMap((chunk) => chunk.entries)
+    const live = host.cache.peek(orderId)
+    if (live !== undefined) entries.push(...entriesAfter(live, entries.length))
+    return entries
   }
 
   const append = async (orderId: string, count: number): Promise<void> => {
@@ -122,15 +154,17 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     async get(orderId, { waitMs = 0, signal } = {}) {
       const found = await find(orderId, signal)
       if (found === undefined || found.status === 'ready' || waitMs === 0) return found
-      await whenReady(host, orderId, waitMs, signal)
+      // Once more, in the turn in which the listener is set: a batch may have been applied since.
+      if (view(orderId)?.status !== 'ready') await whenReady(host, orderId, waitMs, signal)
       return view(orderId)
     },
 
     async list({ status, after, limit }) {
       const from = after === undefined ? undefined : parseCursor(after)
       await current()
-      // The store then holds everything the host has applied.
-      if (host.cache.dirtyCount > 0) await host.checkpointer.now()
+      await catchUpPlaced()
+      // The store then holds everything the host has applied. While a checkpoint runs, its orders are neither dirty nor stored.
+      if (host.cache.dirtyCount > 0 || host.checkpointer.isRunning) await written()
       const query = { limit: limit + 1, ...(status && { status }), ...(from && { after: from }) }
       const found = store.list(query)
       const orders = found.slice(0, limit)
@@ -140,13 +174,14 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     },
 
     async history(orderId) {
-      await current()
-      if (!isKnown(orderId)) await catchUp(orderId)
-      if (!isKnown(orderId)) return undefined
-      const entries = store.journal(orderId).flatMap((chunk) => chunk.entries)
-      const live = host.cache.peek(orderId)
-      if (live !== undefined) entries.push(...entriesAfter(live, entries.length))
-      return toHistory(host.machine, orderId, entries)
+      const entries = await journal(orderId)
+      return entries && toHistory(host.machine, orderId, entries)
+    },
+
+    async step(orderId, version) {
+      const entries = await journal(orderId)
+      const step = entries && toStep(host.machine, orderId, entries, version)
+      return step && { ...step, record: await readRecord(log, step.event) }
     },
 
     watch: (query, signal) => feed.watch(query, signal),
@@ -173,6 +208,21 @@ function whenReady(host: OrderHost, orderId: string, waitMs: number, signal?: Ab
     const withdraw = host.onReady(orderId, settle)
     signal?.addEventListener('abort', settle)
   })
+}
+
+/** The record at these coordinates, as text; `null` when the log has deleted it. */
+async function readRecord(log: EventLog, { topic, partition, offset }: Coordinates): Promise<HistoryStep['record']> {
+  try {
+    for await (const records of log.read({ topic, partition }, { from: offset, to: offset + 1 })) {
+      const found = records.find((record) => record.offset === offset)
+      if (found === undefined) continue
+      const { key, value, headers = {} } = found
+      return { key: key?.toString('utf8') ?? null, value: value?.toString('utf8') ?? null, headers }
+    }
+  } catch (error) {
+    throw toUnavailable(error)
+  }
+  return null
 }
 
 /** A UUID's 16 bytes read as one decimal integer. */

@@ -66,6 +66,25 @@ export interface HistoryEntry {
   readonly pizza_state: string | null
 }
 
+/** The order, and the pizza an event is about, at one moment: state and context of the machines. */
+export interface Moment {
+  readonly order: { readonly state: string; readonly context: object }
+  readonly pizza: { readonly state: string; readonly context: object } | null
+}
+
+/** One event of an order's history with what it changed, and its record as the log stores it. */
+export interface HistoryStep {
+  readonly event: HistoryEntry
+  readonly before: Moment
+  readonly after: Moment
+  /** `null` when the log does not hold it any more. Bytes that are no UTF-8 show as U+FFFD. */
+  readonly record: {
+    readonly key: string | null
+    readonly value: string | null
+    readonly headers: Readonly<Record<string, string>>
+  } | null
+}
+
 /** Something happened to an order; `order.ready` follows the event that finished its last pizza. */
 export interface OrderEvent {
   /** Resume after it by giving it back as `after`. Opaque. */
@@ -98,6 +117,8 @@ export interface Orders {
   list(query: { status?: OrderStatus; after?: string; limit: number }): Promise<OrderPage>
   /** Every event the order took, oldest first; `undefined` for an unknown order. @throws OrdersError `behind`. */
   history(orderId: string): Promise<readonly HistoryEntry[] | undefined>
+  /** The event that made the order this version; `undefined` when there is none. @throws OrdersError `behind`, `unavailable`. */
+  step(orderId: string, version: number): Promise<HistoryStep | undefined>
   /**
    * Events of one order from its first on, or live events of all. With `after`, what came since that event. Ends when `signal` aborts, when the host stops,
    * or when the reader is too slow (it then resumes by the last id it saw). For one order, ends after `order.ready`.

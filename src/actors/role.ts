@@ -18,3 +18,22 @@ export function atDeadline(deadline: AbortSignal, giveUp: () => void): void {
   if (deadline.aborted) giveUp()
   else deadline.addEventListener('abort', giveUp)
 }
+
+/** A role of this process, as whoever watches over it sees it. */
+export interface LocalRole {
+  readonly role: string
+  readonly state: 'starting' | 'running' | 'stopping' | 'stopped'
+  /** Why it cannot do its work, or could not start; empty when all is well. */
+  readonly reasons: readonly string[]
+  /** The orders role serves the page and its API, so it only ends with the process. */
+  readonly canStop: boolean
+}
+
+/** The roles of this process, to be stopped and started one by one. */
+export interface LocalRoles {
+  list(): LocalRole[]
+  /** @returns false when it is not running. */
+  stop(role: string): Promise<boolean>
+  /** @returns false when it is not stopped. @throws what kept it from starting. */
+  start(role: string): Promise<boolean>
+}

@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { EventLog, LogRecord, Positions } from '../log/event-log.ts'
 import { createOrderMachine } from '../machines/order.machine.ts'
 import type { Recipe } from '../menu.ts'
-import { parseTopped } from '../records.ts'
+import { parsePizza, parseTopped } from '../records.ts'
 import type { Topics } from '../topics.ts'
 import { createFold, type Fold } from './fold.ts'
 import type { OrderMachine } from './live-order.ts'
@@ -99,10 +99,13 @@ async function readInto(
   progress: Progress,
 ): Promise<void> {
   const { topics } = options
-  for await (const record of readTopic(options, topics.orders, positions, progress)) fold.place(record)
+  const isPart = (record: LogRecord): boolean => !refused.has(toKey(record)) || isTaken(options, record)
+  for await (const record of readTopic(options, topics.orders, positions, progress)) {
+    if (isPart(record)) fold.place(record)
+  }
   for (const [topic, topping] of topics.toppingOf) {
     for await (const record of readTopic(options, topic, positions, progress)) {
-      if (!refused.has(toKey(record))) fold.top(record, topping)
+      if (isPart(record)) fold.top(record, topping)
     }
   }
 }
@@ -142,7 +145,7 @@ async function verifyReport(options: VerifyOptions, store: ReportStore, progress
   const counted = new Set<string>()
   const expected = new Map<string, number>()
   for await (const record of readTopic(options, topic, positions, progress)) {
-    const topped = parseCheese(record)
+    const topped = attempt(() => parseTopped(record.value, 'cheese'))
     if (topped === undefined) continue
     if (topped.pizza_id !== undefined) {
       const pizza = `${topped.order_id}/${topped.pizza_id}`
@@ -160,9 +163,9 @@ async function verifyReport(options: VerifyOptions, store: ReportStore, progress
   return { orders: 0, ambiguous: 0, differences }
 }
 
-function parseCheese(record: LogRecord) {
+function attempt<T>(parse: () => T): T | undefined {
   try {
-    return parseTopped(record.value, 'cheese')
+    return parse()
   } catch {
     return undefined
   }
@@ -182,6 +185,14 @@ async function readRefused(options: VerifyOptions): Promise<ReadonlySet<string>>
     }
   }
   return refused
+}
+
+/** What was refused before a crash may be taken after it, because the order is known then. The journal says so. */
+function isTaken({ orderStore }: VerifyOptions, { topic, partition, offset, value }: LogRecord): boolean {
+  const orderId = attempt(() => parsePizza(value).order_id)
+  if (orderId === undefined || orderStore === undefined) return false
+  const entries = orderStore.journal(orderId).flatMap((chunk) => chunk.entries)
+  return entries.some((entry) => entry.topic === topic && entry.partition === partition && entry.offset === offset)
 }
 
 function toKey({ topic, partition, offset }: LogRecord): string {

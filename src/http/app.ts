@@ -4,7 +4,7 @@
  *
  * An app emits `closing` when its server closes (listen.ts): waiting answers and event streams end then.
  */
-import express, { type Express } from 'express'
+import express, { type Express, type RequestHandler } from 'express'
 import helmet, { type HelmetOptions } from 'helmet'
 import type { Orders } from '../actors/orders.ts'
 import type { Report } from '../actors/report.ts'
@@ -15,6 +15,7 @@ import { createIndexRoutes } from './index-page.ts'
 import { createOrderHistoryRoutes } from './order-history.ts'
 import { createOrderListRoutes } from './order-list.ts'
 import { createOrderRoutes } from './order.ts'
+import { createGuard, type Guard } from './origin.ts'
 import { createErrorHandler, createMethodNotAllowed, notFound, ProblemError } from './problem.ts'
 import { createReportRoutes } from './report.ts'
 import { streamLimits, type StreamLimits } from './sse.ts'
@@ -25,6 +26,10 @@ export interface OrdersAppOptions {
   readonly logger: HttpLogger
   /** Default: `streamLimits`. */
   readonly streams?: StreamLimits
+  /** Who may place orders from a browser (default: whoever is on the same site as a server on loopback). */
+  readonly guard?: Guard
+  /** What browsers get at `/`, and the calls behind it. */
+  readonly page?: { readonly show: RequestHandler; readonly routes: readonly Route[] }
 }
 
 export interface ReportAppOptions {
@@ -63,22 +68,21 @@ export function createReportApp(options: ReportAppOptions): Express {
 
 /** Every route of the orders app, in the order they are tried. */
 export function createOrdersRoutes(options: OrdersAppOptions, closing: AbortSignal): Route[] {
-  const { orders, limits, streams = streamLimits } = options
-  return withIndex([
-    ...createOrderRoutes({ orders, ...limits, closing }),
+  const { orders, limits, streams = streamLimits, page, guard = createGuard({ host: '127.0.0.1' }) } = options
+  const routes = [
+    ...createOrderRoutes({ orders, ...limits, closing, guard }),
     ...createOrderListRoutes({ orders, ...limits }),
     ...createEventsRoutes({ orders, limits: streams, closing }),
     ...createOrderHistoryRoutes({ orders }),
     ...createHealthRoutes(() => orders.readiness()),
-  ])
+    ...(page?.routes ?? []),
+  ]
+  return [...routes, ...createIndexRoutes(routes, page?.show)]
 }
 
 /** Every route of the report app. */
 export function createReportAppRoutes({ report }: ReportAppOptions): Route[] {
-  return withIndex([...createReportRoutes({ report }), ...createHealthRoutes(() => report.readiness())])
-}
-
-function withIndex(routes: Route[]): Route[] {
+  const routes = [...createReportRoutes({ report }), ...createHealthRoutes(() => report.readiness())]
   return [...routes, ...createIndexRoutes(routes)]
 }
 

@@ -1,15 +1,19 @@
-/** Index. `GET /` lists the routes of an app; `GET /problems/{name}` explains a problem, so that its `type` leads somewhere. */
+/** Index. `GET /` lists the routes of an app, or shows browsers its page; `GET /problems/{name}` explains a problem, so that its `type` leads somewhere. */
+import type { RequestHandler } from 'express'
 import { pathPart, sendJson, toPathTemplate, type Route } from './exchange.ts'
 import { ProblemError, problems } from './problem.ts'
 
-/** The routes about the app itself. The index lists them too. */
-export function createIndexRoutes(routes: readonly Route[]): Route[] {
+/** The routes about the app itself. The index lists them too. `page` is what who asks for HTML gets instead. */
+export function createIndexRoutes(routes: readonly Route[], page?: RequestHandler): Route[] {
   const own: Route[] = [
     {
       method: 'GET',
       path: '/',
-      summary: 'Lists the calls of this API.',
-      handle: (_req, res) => sendJson(res, 200, index),
+      summary: page ? 'Shows the page to browsers, and lists the calls of this API to others.' : 'Lists the calls of this API.',
+      handle: (req, res, next) => {
+        if (page !== undefined && req.get('accept')?.includes('text/html')) return void page(req, res, next)
+        sendJson(res, 200, index, page && { vary: 'accept' })
+      },
     },
     {
       method: 'GET',

@@ -3,6 +3,7 @@ import type { Request, RequestHandler, Response } from 'express'
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { Orders, OrderView } from '../actors/orders.ts'
 import { bodyBytesMax, createExchangeSignal, isBodyNegligible, pathPart, sendJson, type Route } from './exchange.ts'
+import type { Guard } from './origin.ts'
 import { isNotModified, isOrderId, parseCount, parseIdempotencyKey, parseWait } from './parse.ts'
 import { ProblemError, stopping } from './problem.ts'
 
@@ -10,6 +11,8 @@ export interface OrderRoutesOptions {
   readonly orders: Orders
   readonly countMax: number
   readonly waitMsMax: number
+  /** Who may place orders from a browser. */
+  readonly guard: Guard
   /** Aborts when the server closes; waiting answers are then given up. */
   readonly closing: AbortSignal
 }
@@ -46,7 +49,8 @@ export function unknownOrder(id: string): ProblemError {
   )
 }
 
-async function place({ orders, countMax }: OrderRoutesOptions, req: Request, res: Response): Promise<void> {
+async function place({ orders, countMax, guard }: OrderRoutesOptions, req: Request, res: Response): Promise<void> {
+  guard.checkApi(req)
   const count = parseCount(pathPart(req, 'count'), countMax)
   const idempotencyKey = parseIdempotencyKey(req.get('idempotency-key'))
   const { order_id, replayed } = await orders.place(

@@ -4,7 +4,12 @@
  *
  * Nested states: coordinates are those of the root, and `considerModelOrder` must not be set on them: ELK then crashes.
  */
-import ElkConstructor, { type ELK, type ElkEdgeSection, type ElkExtendedEdge, type ElkNode } from 'elkjs/lib/elk.bundled.js'
+import ElkConstructor, {
+  type ELK,
+  type ElkEdgeSection,
+  type ElkExtendedEdge,
+  type ElkNode,
+} from 'elkjs/lib/elk.bundled.js'
 import type { Chart, ChartState } from './chart-model.ts'
 
 export interface Point {
@@ -83,7 +88,14 @@ export async function layOut(chart: Chart): Promise<Layout> {
   })
   const { width, height } = graph as ElkNode as Placed
   const boxes = toBoxes(chart.states, graph, { x: 0, y: 0 }, 0)
-  return { id: chart.id, width, height, boxes, dots: findDots(graph, { x: 0, y: 0 }), arrows: graph.edges!.map(toArrow) }
+  return {
+    id: chart.id,
+    width,
+    height,
+    boxes,
+    dots: findDots(graph, { x: 0, y: 0 }),
+    arrows: graph.edges.map(toArrow),
+  }
 }
 
 /** How wide a text is in a common sans-serif font, a little generously: nobody here can ask a font. */
@@ -121,7 +133,11 @@ function toNode(state: ChartState): ElkNode {
     height: lines.reduce((sum, { kind }) => sum + metrics[kind], 0) + 2 * metrics.padding - 4,
   }
   if (state.states.length === 0) return { id: state.id, ...size }
-  return { id: state.id, children: [...toDots(state.states), ...state.states.map(toNode)], layoutOptions: compositeOptions }
+  return {
+    id: state.id,
+    children: [...toDots(state.states), ...state.states.map(toNode)],
+    layoutOptions: compositeOptions,
+  }
 }
 
 function toDots(states: readonly ChartState[]): ElkNode[] {
@@ -140,7 +156,10 @@ function toBoxes(states: readonly ChartState[], parent: ElkNode, origin: Point, 
     const node = parent.children!.find(({ id }) => id === state.id) as Placed
     const at = { x: origin.x + node.x, y: origin.y + node.y }
     const { width, height } = node
-    return [{ ...at, state, width, height, lines: toLines(state), depth }, ...toBoxes(state.states, node, at, depth + 1)]
+    return [
+      { ...at, state, width, height, lines: toLines(state), depth },
+      ...toBoxes(state.states, node, at, depth + 1),
+    ]
   })
 }
 

@@ -72,7 +72,7 @@ function toStates(parent: AnyStateNode): ChartState[] {
 function toEvents(node: AnyStateNode): ChartEvent[] {
   const transitions = [...[...node.transitions.values()].flat(), ...(node.always ?? [])]
   return transitions.map(({ eventType, guard, actions, description, target = [] }) => ({
-    event: eventType,
+    event: String(eventType),
     guard: guard === undefined ? '' : toName(guard),
     actions: actions.map(toName),
     description: description ?? '',
@@ -93,5 +93,5 @@ function toName(part: unknown): string {
   if (typeof part === 'function') return part.name || 'inline'
   const { type, params } = part as { type: string; params?: unknown }
   if (typeof params !== 'object' || params === null) return type
-  return [type, ...Object.values(params as object).map(String)].join(' ')
+  return [type, ...Object.values(params).map(String)].join(' ')
 }

@@ -14,7 +14,7 @@ const standaloneStyle = `
   .box { fill: var(--card); stroke: var(--edge) } .composite > .box { fill: var(--soft) }
   .name { fill: var(--ink); font-size: 15px; font-weight: 600 } .description { fill: var(--muted); font-size: 12px }
   .detail { fill: var(--ink); font-size: 12px } .rule { stroke: var(--edge) }
-  .edge path { fill: none; stroke: var(--line); stroke-width: 1.5 } .head, .dot { fill: var(--line) }
+  .edge path { fill: none; stroke: var(--line); stroke-width: 1.5 } .edge .head, .dot { fill: var(--line) }
   .edge text { fill: var(--muted); font-size: 12px }
 `
 
@@ -45,7 +45,7 @@ function printBox({ x, y, width, height, state, lines }: Box): string {
   const texts = lines.map((line, index) => {
     bottom += metrics[line.kind]
     const rule = line.kind === 'detail' && lines[index - 1]?.kind !== 'detail' ? printRule(x, bottom - 13, width) : ''
-    return rule + printLine(line, { x: x + padding, y: rule === '' ? bottom - 4 : bottom })
+    return rule + printLine(line, { x: x + padding, y: line.kind === 'detail' ? bottom + 2 : bottom - 4 })
   })
   const box = `<rect class="box" x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}" rx="8"/>`
   // Empty here; the page writes counts into it.
@@ -67,9 +67,7 @@ function printArrow({ from, to, points, label }: Arrow): string {
   const before = points.at(-2)!
   const degrees = Math.round((Math.atan2(tip.y - before.y, tip.x - before.x) * 180) / Math.PI)
   const head = `<path class="head" d="M0 0 L-8 -4 L-8 4 Z" transform="translate(${round(tip.x)} ${round(tip.y)}) rotate(${degrees})"/>`
-  const text = label
-    ? `<text x="${round(label.x)}" y="${round(label.y + 12)}">${escape(label.text)}</text>`
-    : ''
+  const text = label ? `<text x="${round(label.x)}" y="${round(label.y + 12)}">${escape(label.text)}</text>` : ''
   return `<g class="edge" data-from="${escape(toName(from))}" data-to="${escape(toName(to))}"><path d="${path}"/>${head}${text}</g>`
 }
 

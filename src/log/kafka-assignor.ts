@@ -29,7 +29,7 @@ export function assignPartitions(members: readonly GroupMember[], partitionCount
   const shares = new Map(
     byHeld.map(({ memberId }, i) => [memberId, floor + (i < partitionCount % sorted.length ? 1 : 0)]),
   )
-  const target = new Map(sorted.map(({ memberId }) => [memberId, heldBy(memberId).slice(0, shares.get(memberId)!)]))
+  const target = new Map(sorted.map(({ memberId }) => [memberId, heldBy(memberId).slice(0, shares.get(memberId))]))
   const kept = new Set([...target.values()].flat())
   const free = Array.from({ length: partitionCount }, (_, partition) => partition).filter(
     (partition) => !kept.has(partition),

@@ -88,7 +88,11 @@ export interface KafkaBroker {
 interface ProduceResponse {
   readonly topics: readonly {
     readonly topicName: string
-    readonly partitions: readonly { readonly partition: number; readonly baseOffset: string }[]
+    readonly partitions: readonly {
+      readonly partition: number
+      readonly errorCode: number
+      readonly baseOffset: string
+    }[]
   }[]
 }
 
@@ -113,21 +117,33 @@ export interface KafkaCluster {
 }
 
 const readCommitted = 1
-const produceResponse = require('kafkajs/src/protocol/requests/produce/v7/response') as object
+const produceResponse = require('kafkajs/src/protocol/requests/produce/v7/response') as { decode: unknown }
 const fetchResponse = require('kafkajs/src/protocol/requests/fetch/v11/response') as object
 
-/** Sends a Produce request that kafka-encoding made. @throws the error of the first partition that has one. */
+/** The error that a protocol error code stands for; 0 is none. */
+export const toProtocolError = (require('kafkajs/src/protocol/error') as { createErrorFromCode(code: number): Error })
+  .createErrorFromCode
+
+/** Sends a Produce request that kafka-encoding made. Errors are in the answer, by partition: some may have succeeded. */
 export function sendProduce(broker: KafkaBroker, body: Buffer): Promise<ProduceResponse> {
-  return send(broker, { apiKey: 0, apiVersion: 7, apiName: 'Produce', body }, produceResponse) as Promise<ProduceResponse>
+  const whole = { ...produceResponse, parse: (answer: unknown) => Promise.resolve(answer) }
+  return send(broker, { apiKey: 0, apiVersion: 7, apiName: 'Produce', body }, whole) as Promise<ProduceResponse>
 }
 
-/** Sends a Fetch request that kafka-encoding made, on the broker's second connection. @throws as sendProduce. */
+/** Sends a Fetch request that kafka-encoding made, on the broker's second connection. @throws the error of the first partition that has one. */
 export function sendFetch(broker: KafkaBroker, body: Buffer): Promise<FetchResponse> {
   return send(broker, { apiKey: 1, apiVersion: 11, apiName: 'Fetch', body }, fetchResponse) as Promise<FetchResponse>
 }
 
+interface HotRequest {
+  readonly apiKey: number
+  readonly apiVersion: number
+  readonly apiName: string
+  readonly body: Buffer
+}
+
 /** Sends a request as kafkajs's broker does; `encode` gives what it takes for one of its encoders. */
-async function send(broker: KafkaBroker, { body, ...request }: { apiKey: number; body: Buffer } & object, response: object) {
+async function send(broker: KafkaBroker, { body, ...request }: HotRequest, response: object) {
   try {
     const encode = () => Promise.resolve({ buf: body, buffer: body })
     return await broker.connectionPool.send({ request: { ...request, encode }, response })

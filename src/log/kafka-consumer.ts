@@ -74,8 +74,8 @@ export function createKafkaConsumer(
 
   async function commit(positions: Positions): Promise<void> {
     for (const byPartition of positions.values()) {
-      const foreign = [...byPartition.keys()].find((partition) => !held.includes(partition))
-      if (foreign === undefined && !lost) continue
+      const foreign = [...byPartition.keys()].find((partition) => lost || !held.includes(partition))
+      if (foreign === undefined) continue
       throw new LogError(
         'fenced',
         `Cannot commit positions of group ${groupId}: this member does not own partition ${foreign}`,

@@ -7,12 +7,13 @@
  */
 import type { LogRecord } from './event-log.ts'
 import {
-  readCommitted,
+  sendFetch,
   withoutAborted,
   type FetchedMessage,
   type FetchedPartition,
   type KafkaCluster,
 } from './kafka-client.ts'
+import { encodeFetch } from './kafka-encoding.ts'
 
 interface Cursor {
   readonly topic: string

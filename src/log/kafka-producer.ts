@@ -9,7 +9,7 @@
  */
 import { createBatcher } from './batcher.ts'
 import { LogError, type AppendRecord, type Coordinates } from './event-log.ts'
-import { sendProduce, type KafkaClient, type KafkaCluster } from './kafka-client.ts'
+import { sendProduce, toProtocolError, type KafkaClient, type KafkaCluster } from './kafka-client.ts'
 import { encodeProduce, type ProduceMessage } from './kafka-encoding.ts'
 
 export interface KafkaProducerOptions {
@@ -34,6 +34,8 @@ interface PlacedRecord {
   readonly dueAtMs: number
 }
 
+/** Kafka's error code for UNKNOWN_TOPIC_OR_PARTITION. */
+const unknownTopic = 3
 /** What a record costs in a request beside its key and value. */
 const recordOverheadBytes = 40
 
@@ -75,9 +77,15 @@ export function createKafkaProducer(
   async function write(records: readonly PlacedRecord[]): Promise<Coordinates[]> {
     const coordinates: Coordinates[] = []
     for (const part of splitByBytes(records, recordBytesMax)) {
-      const send = (cluster: KafkaCluster) => produce(cluster, part, appendTimeoutMs)
-      // A single push of a large array would overflow the stack.
-      for (const at of await client.attempt(`append to ${part[0]!.topic}`, send, part[0]!.dueAtMs)) coordinates.push(at)
+      const { topic, dueAtMs } = part[0]!
+      const placed = new Map<PlacedRecord, Coordinates>()
+      // Partitions that took their records are not sent again: a partition that is slow to come up costs no duplicates elsewhere.
+      const sendRest = (cluster: KafkaCluster) => {
+        const rest = placed.size === 0 ? part : part.filter((record) => !placed.has(record))
+        return produce(cluster, rest, appendTimeoutMs, placed)
+      }
+      await client.attempt(`append to ${topic}`, sendRest, dueAtMs)
+      for (const record of part) coordinates.push(placed.get(record)!)
     }
     return coordinates
   }
@@ -122,46 +130,50 @@ function splitByBytes(records: readonly PlacedRecord[], bytesMax: number): (read
 }
 
 interface PartitionData {
-  readonly topic: string
   readonly partition: number
   readonly messages: ProduceMessage[]
-  /** Where its records stand in the write. */
-  readonly indexes: number[]
+  readonly records: PlacedRecord[]
 }
 
+/** Sends records to their leaders; notes in `placed` where they stand. @throws the first error, when all have answered. */
 async function produce(
   cluster: KafkaCluster,
   records: readonly PlacedRecord[],
-  timeout: number,
-): Promise<Coordinates[]> {
+  timeoutMs: number,
+  placed: Map<PlacedRecord, Coordinates>,
+): Promise<void> {
   const byTopic = new Map<string, Map<number, PartitionData>>()
-  for (const [index, { topic, partition, message }] of records.entries()) {
+  for (const record of records) {
+    const { topic, partition, message } = record
     let partitions = byTopic.get(topic)
-    if (!partitions) byTopic.set(topic, (partitions = new Map()))
+    if (!partitions) byTopic.set(topic, (partitions = new Map<number, PartitionData>()))
     let data = partitions.get(partition)
-    if (!data) partitions.set(partition, (data = { topic, partition, messages: [], indexes: [] }))
+    if (!data) partitions.set(partition, (data = { partition, messages: [], records: [] }))
     data.messages.push(message)
-    data.indexes.push(index)
+    data.records.push(record)
   }
   await cluster.refreshMetadataIfNecessary()
-  const requests = groupByLeader(cluster, byTopic)
-  const coordinates: Coordinates[] = Array.from({ length: records.length })
   const answers = await Promise.allSettled(
-    [...requests].map(async ([nodeId, topicData]) => {
+    [...groupByLeader(cluster, byTopic)].map(async ([nodeId, topicData]) => {
       const broker = await cluster.findBroker({ nodeId })
       const { topics } = await sendProduce(broker, encodeProduce(topicData, timeoutMs, Date.now()))
+      let failed = 0
       for (const { topicName: topic, partitions } of topics) {
-        for (const { partition, baseOffset } of partitions) {
-          const { indexes } = byTopic.get(topic)!.get(partition)!
-          for (const [i, index] of indexes.entries())
-            coordinates[index] = { topic, partition, offset: Number(baseOffset) + i }
+        for (const { partition, errorCode, baseOffset } of partitions) {
+          failed ||= errorCode
+          if (errorCode !== 0) continue
+          const first = Number(baseOffset)
+          const written = byTopic.get(topic)!.get(partition)!.records
+          for (const [i, record] of written.entries()) placed.set(record, { topic, partition, offset: first + i })
         }
       }
+      // The topic is known, so a broker that does not know it has not heard of it yet, or no more: worth another try.
+      if (failed === unknownTopic) throw new Error('a broker does not know the topic')
+      if (failed !== 0) throw toProtocolError(failed)
     }),
   )
   // Only when all have answered: what fails here is sent again, and nothing may be in flight then (P1).
   for (const answer of answers) if (answer.status === 'rejected') throw answer.reason
-  return coordinates
 }
 
 function groupByLeader(cluster: KafkaCluster, byTopic: ReadonlyMap<string, ReadonlyMap<number, PartitionData>>) {

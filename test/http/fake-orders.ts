@@ -28,7 +28,7 @@ export interface FakeOrders {
   /** Something happens to an order that changes nothing but the stream. */
   push(event: Omit<OrderEvent, 'id'>): OrderEvent
   /** The next call of `method` rejects with this. */
-  failNext(method: 'place' | 'get' | 'list' | 'history' | 'watch' | 'counts', error: Error): void
+  failNext(method: 'place' | 'get' | 'list' | 'history' | 'step' | 'watch' | 'counts', error: Error): void
   setReadiness(readiness: Readiness): void
   /** Resolves when `n` streams are being watched. */
   watching(n: number): Promise<void>
@@ -152,6 +152,13 @@ export function createFakeOrders(): FakeOrders {
       failIfAsked('history')
       const order = stored.get(id)
       return order && [toPlacedEntry()]
+    },
+    async step(id, version) {
+      failIfAsked('step')
+      if (!stored.has(id) || version !== 1) return undefined
+      const order = (state: string) => ({ order: { state, context: {} }, pizza: null })
+      const record = { key: id, value: '{}', headers: {} }
+      return { event: toPlacedEntry(), before: order('new'), after: order('preparing'), record }
     },
     async *watch(query, signal) {
       calls.watch.push({ ...query, signal })

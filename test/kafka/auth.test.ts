@@ -57,7 +57,8 @@ describe.skipIf(!(await kafkaAvailable()))(`A Kafka log that logs in (${needsKaf
       }
       const group = { groupId: 'refused', topics: ['any'], startFrom: 'earliest', positions: 'group' } as const
       await log.consume({ ...group, onBatch: () => {}, onError })
-      const error = await log.append([{ topic: 'any', key: 'k', value: 'v' }]).catch((thrown: unknown) => thrown)
+      const [append] = await Promise.allSettled([log.append([{ topic: 'any', key: 'k', value: 'v' }])])
+      const error: unknown = append.status === 'rejected' ? append.reason : undefined
       await consumerFailed.promise
       return { error, told }
     } finally {

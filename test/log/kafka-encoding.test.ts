@@ -10,13 +10,19 @@ type Encode = (request: object) => { encode(): Promise<{ buffer: Buffer }> }
 const kafkajsProduce = require('kafkajs/src/protocol/requests/produce/v7/request.js') as Encode
 const kafkajsFetch = require('kafkajs/src/protocol/requests/fetch/v11/request.js') as Encode
 
-const part = fc.oneof(fc.constant(null), fc.string({ unit: 'grapheme' }), fc.uint8Array().map((bytes) => Buffer.from(bytes)))
+const part = fc.oneof(
+  fc.constant(null),
+  fc.string({ unit: 'grapheme' }),
+  fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+)
 const headers = fc.dictionary(fc.string({ minLength: 1 }), fc.string({ unit: 'grapheme' }))
 const message: fc.Arbitrary<ProduceMessage> = fc
   .tuple(part, part, fc.option(headers, { nil: undefined }))
   .map(([key, value, given]) => (given ? { key, value, headers: given } : { key, value }))
 const topicsOf = <P>(partition: fc.Arbitrary<P>) =>
-  fc.array(fc.record({ topic: fc.string({ minLength: 1 }), partitions: fc.array(partition, { maxLength: 4 }) }), { maxLength: 4 })
+  fc.array(fc.record({ topic: fc.string({ minLength: 1 }), partitions: fc.array(partition, { maxLength: 4 }) }), {
+    maxLength: 4,
+  })
 const number = fc.integer({ min: 0, max: 2 ** 31 - 1 })
 
 describe('The encoding of Kafka requests', () => {

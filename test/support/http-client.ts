@@ -9,7 +9,7 @@ export interface Answer {
 
 export interface HttpClient {
   /** Rejects when no whole answer came: whether the server did what was asked is then unknown. */
-  get(url: string, headers?: Record<string, string>): Promise<Answer>
+  get(url: string, headers?: Record<string, string>, timeoutMs?: number): Promise<Answer>
   post(url: string, headers?: Record<string, string>): Promise<Answer>
   close(): void
 }
@@ -20,9 +20,14 @@ const answerMsMax = 45_000
 /** Creates a client. */
 export function createHttpClient(): HttpClient {
   const agent = new Agent({ keepAlive: true, maxSockets: 256 })
-  const ask = (method: string, url: string, headers: Record<string, string> = {}): Promise<Answer> =>
+  const ask = (
+    method: string,
+    url: string,
+    headers: Record<string, string> = {},
+    timeoutMs = answerMsMax,
+  ): Promise<Answer> =>
     new Promise((resolve, reject) => {
-      const asking = request(url, { method, agent, headers, signal: AbortSignal.timeout(answerMsMax) }, (res) => {
+      const asking = request(url, { method, agent, headers, signal: AbortSignal.timeout(timeoutMs) }, (res) => {
         let text = ''
         res.setEncoding('utf8')
         res.on('data', (chunk: string) => (text += chunk))
@@ -33,7 +38,7 @@ export function createHttpClient(): HttpClient {
       asking.end()
     })
   return {
-    get: (url, headers) => ask('GET', url, headers),
+    get: (url, headers, timeoutMs) => ask('GET', url, headers, timeoutMs),
     post: (url, headers) => ask('POST', url, headers),
     close: () => agent.destroy(),
   }

@@ -35,6 +35,8 @@ export interface Load {
   readonly refused: number
   /** Resolves when so many more orders were placed. */
   whenPlaced(more: number): Promise<void>
+  /** Looks at the newest orders at once, as customers do who press reload. */
+  lookAtNewest(): Promise<void>
   /** Resolves when every customer has the answers it waits for. The shop must be up. */
   stop(): Promise<void>
 }
@@ -91,6 +93,11 @@ export function startLoad(options: LoadOptions): Load {
       else waiters.add({ at: counts.placed + more, resolve })
       return Promise.race([promise, failed.promise])
     },
+    async lookAtNewest() {
+      const url = await options.url()
+      const newest = crowd.recent.map((_, age) => crowd.recent.at((counts.placed - 1 - age) % recentOrdersMax)!)
+      await Promise.all(newest.slice(0, 30).map((orderId) => look(crowd, orderId, { url })))
+    },
     async stop() {
       isStopping = true
       await ended.finally(() => http.close())
@@ -110,7 +117,7 @@ async function order(crowd: Crowd): Promise<void> {
   recent[crowd.counts.placed % recentOrdersMax] = orderId
   crowd.placed()
   await look(crowd, orderId)
-  if (patienceS > 0) await look(crowd, orderId, { prefer: `wait=${patienceS}` })
+  if (patienceS > 0) await look(crowd, orderId, { headers: { prefer: `wait=${patienceS}` } })
   await look(crowd, random.pick(recent))
 }
 
@@ -126,10 +133,14 @@ async function place(crowd: Crowd, count: number, key: string | undefined): Prom
   }
 }
 
-async function look(crowd: Crowd, orderId: string, headers: Record<string, string> = {}): Promise<void> {
+async function look(
+  crowd: Crowd,
+  orderId: string,
+  { headers = {}, url }: { headers?: Record<string, string>; url?: string } = {},
+): Promise<void> {
   const { witness } = crowd.options
   const answered = witness.look(orderId)
-  const answer = await ask(crowd, async (url) => crowd.http.get(`${url}/order/${orderId}`, headers))
+  const answer = await ask(crowd, async (at) => crowd.http.get(`${at}/order/${orderId}`, headers), url)
   if (answer?.status === 200) answered(JSON.parse(answer.text) as OrderJson)
   else if (answer?.status === 404) answered(undefined)
   else if (answer !== undefined && answer.status !== 503) {
@@ -138,9 +149,12 @@ async function look(crowd: Crowd, orderId: string, headers: Record<string, strin
 }
 
 /** @returns the answer, or undefined when the connection broke before there was one. */
-async function ask({ options, counts }: Crowd, send: (url: string) => Promise<Answer>): Promise<Answer | undefined> {
-  const url = await options.url()
-  const answer = await send(url).catch(() => undefined)
+async function ask(
+  { options, counts }: Crowd,
+  send: (url: string) => Promise<Answer>,
+  url?: string,
+): Promise<Answer | undefined> {
+  const answer = await send(url ?? (await options.url())).catch(() => undefined)
   if (answer === undefined) counts.broken++
   if (answer?.status === 503) counts.refused++
   // As a polite customer: the shop asked for a pause, or nobody answers there.

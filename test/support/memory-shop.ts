@@ -247,9 +247,16 @@ function createEnd<Store extends { close(): void; checkpoint?(checkpoint: never)
   }
 }
 
+/** A condition that has not come true by then never will: the test has its reason before its own time is up. */
+const patienceMs = 8_000
+
 /** Resolves when the condition holds. It is looked at in every turn of the event loop, so nothing depends on time. */
 export async function until(isTrue: () => boolean): Promise<void> {
-  while (!isTrue()) await nextTurn()
+  const giveUpAt = performance.now() + patienceMs
+  while (!isTrue()) {
+    if (performance.now() > giveUpAt) throw new Error(`This never became true: ${isTrue.toString()}`)
+    await nextTurn()
+  }
 }
 
 /** A record of topic `orders`. */

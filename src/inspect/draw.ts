@@ -1,7 +1,6 @@
-/** Chart: a machine as an SVG picture. Slow; the shop asks for it through page-worker.ts. */
-import type { AnyStateMachine } from 'xstate'
+/** Draw: a laid-out chart as what the page and the documents show. Takes 100 to 500 ms of CPU. */
 import { layOut } from './chart-layout.ts'
-import { toChart, type Chart } from './chart-model.ts'
+import type { Chart } from './chart-model.ts'
 import { printSvg } from './chart-svg.ts'
 
 /** A chart drawn for the page, with what it shows as data for those who cannot see it. */
@@ -9,9 +8,8 @@ export interface DrawnChart extends Chart {
   readonly svg: string
 }
 
-/** Draws a machine's chart. `standalone` brings its own colours. */
-export async function drawChart(machine: AnyStateMachine, { standalone = false } = {}): Promise<DrawnChart> {
-  const chart = toChart(machine)
+/** Draws a chart. `standalone` brings its own colours; without it the page around it gives them. */
+export async function draw(chart: Chart, { standalone = false } = {}): Promise<DrawnChart> {
   const title = `State chart of ${/^[aeiou]/.test(chart.id) ? 'an' : 'a'} ${chart.id}`
   return { ...chart, svg: printSvg(await layOut(chart), { title, standalone }) }
 }
