@@ -68,7 +68,7 @@ const places: readonly (readonly [place: string, layer: Layer])[] = [
 /** The only packages a layer may import; layers that are not listed may import any that have no other place. */
 const packagesOf: Partial<Record<Layer, readonly string[]>> = {
   menu: [],
-  records: ['zod'],
+  records: ['zod', 'node:buffer'],
   topics: [],
   machines: ['xstate'],
   browser: ['preact', 'htm'],

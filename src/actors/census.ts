@@ -51,6 +51,7 @@ interface OpenOrder {
 }
 
 const pageOrders = 200
+const recentChunks = 500
 const samplesMax = 4_096
 
 /** Creates a census that counts nothing until `start`. */
@@ -159,6 +160,8 @@ function createCounting(
     isComplete = pizzas < pizzasMax
   }
 
+  // What happened just before somebody looked tells how long pizzas stay, without waiting for the next to move.
+  for (const chunk of store.journalAfter(Math.max(0, store.lastSeq() - recentChunks), recentChunks)) follow(chunk)
   const withdraw = checkpointer.onWritten((chunks) => chunks.forEach(follow))
   // A store that is being closed answers nothing more; nobody is looking then.
   loadAll().catch(() => {})

@@ -124,9 +124,7 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
 
   const read = [topics.orders, ...topics.toppingOf.keys()]
   const gate = createStartGate({ log, logger, topics, applied, consumerRef })
-  const settleHeld = async (): Promise<void> => {
-    if (held.size > 0) await router.settleHeld(async () => toPositions(await log.ends([topics.orders])))
-  }
+  const settleHeld = () => router.settleHeld(async () => toPositions(await log.ends([topics.orders])))
   const onBatch = async (records: readonly LogRecord[]): Promise<void> => {
     router.apply(records)
     applied.notify()
@@ -153,7 +151,6 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     onBatch,
     onError: (error) => logger.warn({ err: error, role: 'orders' }, 'Cannot read orders; trying again'),
   })
-
   gate.check()
 
   return {

@@ -64,7 +64,7 @@ export function createOrderRouter(options: OrderRouterOptions): OrderRouter {
     if (!isTaken) return
     cache.markDirty(order)
     const error = mend(order, [record])
-    if (error !== undefined) throw error
+    if (error !== undefined) return refuse(record, error)
     for (const early of held.takeOf(order_id)) attempt(early, () => applyTopped(early, false))
   }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createApplied } from '../../src/actors/applied.ts'
 import { createHeldRecords } from '../../src/actors/held-records.ts'
-import { cutDirtyOrder, type OrderMachine } from '../../src/actors/live-order.ts'
+import { cutDirtyOrder } from '../../src/actors/live-order.ts'
 import { createOrderCache } from '../../src/actors/order-cache.ts'
 import { createOrderRouter } from '../../src/actors/order-router.ts'
 import { createOrderStore } from '../../src/actors/order-store.ts'
@@ -48,7 +48,7 @@ function openRouter({ machine = createOrderMachine(recipe), heldMax = 10_000, li
     topics,
     applied,
     held,
-    createCache: (effects) => createOrderCache({ machine: machine as OrderMachine, store, effects, liveActorsMax }),
+    createCache: (effects) => createOrderCache({ machine, store, effects, liveActorsMax }),
     requestPizzas: (orderId, count) => void seen.requested.push(`${orderId}: ${count}`),
     isRequested: () => false,
     announceReady: (orderId) => void seen.ready.push(orderId),

@@ -15,7 +15,7 @@ let onAsked = () => {}
 
 // The disk itself: a test cannot cut the power, but it can be the one who says when a sync is done.
 vi.mock('node:fs', async (original) => ({
-  ...(await original<typeof import('node:fs')>()),
+  ...(await original<object>()),
   fdatasync: (_descriptor: number, callback: Callback) => {
     asked.push(callback)
     onAsked()

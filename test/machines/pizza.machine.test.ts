@@ -38,7 +38,7 @@ function pizzaIn(state: State): Pizza {
 }
 
 function stateOf(pizza: Pizza): State {
-  return pizza.getSnapshot().value as State
+  return pizza.getSnapshot().value
 }
 
 /** The snapshot as the store keeps it. */

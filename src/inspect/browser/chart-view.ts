@@ -44,13 +44,12 @@ export function NextEvents({ chart, active }: { chart: DrawnChart; active: strin
     ${
       events.length === 0
         ? html`<p class="muted">Nothing changes it any more.</p>`
-        : html`<h4>Possible next</h4>
-            <ul>
-              ${events.map(
-                ({ event, description }: ChartState['events'][number]) =>
-                  html`<li><code>${event}</code> <span class="muted">${description}</span></li>`,
-              )}
-            </ul>`
+        : html`<ul aria-label="Possible next events">
+            ${events.map(
+              ({ event, description }: ChartState['events'][number]) =>
+                html`<li><code>${event}</code> <span class="muted">${description}</span></li>`,
+            )}
+          </ul>`
     }
   </div>`
 }

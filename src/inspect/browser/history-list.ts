@@ -3,6 +3,7 @@ import { html } from 'htm/preact'
 import { useEffect, useRef } from 'preact/hooks'
 import type { HistoryEntry } from '../../actors/orders.ts'
 import { between, formatMs } from './format.ts'
+import { scrollInto } from './scroll.ts'
 
 /** Events in the document at once: an order of a thousand pizzas has four thousand. */
 const windowRows = 200
@@ -16,15 +17,7 @@ export interface HistoryListProps {
 
 export function HistoryList({ history, version, onChoose }: HistoryListProps) {
   const list = useRef<HTMLOListElement>(null)
-  useEffect(() => {
-    // Not scrollIntoView: that would move the page as well.
-    const [box, row] = [list.current, list.current?.querySelector<HTMLElement>('[aria-current]')]
-    if (!box || !row) return
-    const top = row.offsetTop - box.offsetTop
-    if (top < box.scrollTop || top + row.offsetHeight > box.scrollTop + box.clientHeight) {
-      box.scrollTop = top - box.clientHeight / 2
-    }
-  }, [version, history.length])
+  useEffect(() => scrollInto(list.current, '[aria-current]'), [version, history.length])
   const start = Math.max(0, Math.min(version - windowRows / 2, history.length - windowRows))
   return html`<ol class="events" ref=${list} start=${start + 1} aria-label="Events" tabindex="0">
     ${history.slice(start, start + windowRows).map((entry, index) => {

@@ -1,7 +1,8 @@
 /** Pizza chips: every pizza of an order with its state, small enough for a thousand of them. */
 import { html } from 'htm/preact'
-import { useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { formatCount } from './format.ts'
+import { scrollInto } from './scroll.ts'
 
 export interface PizzaChipsProps {
   readonly states: readonly string[]
@@ -17,6 +18,8 @@ export function PizzaChips({ states, names, chosen, onChoose }: PizzaChipsProps)
   const shown = states.flatMap((state, index) =>
     wanted === undefined || wanted === state ? [{ id: index + 1, state }] : [],
   )
+  const box = useRef<HTMLDivElement>(null)
+  useEffect(() => scrollInto(box.current, '[aria-pressed="true"]'), [chosen, wanted])
   const first = shown.some(({ id }) => id === chosen) ? chosen : shown[0]?.id
   return html`<div class="chips-panel">
     <div class="tallies" role="group" aria-label="Show only pizzas in one state">
@@ -31,7 +34,7 @@ export function PizzaChips({ states, names, chosen, onChoose }: PizzaChipsProps)
         </button>`
       })}
     </div>
-    <div class="chips" role="group" aria-label="Pizzas" onKeyDown=${moveFocus}>
+    <div class="chips" ref=${box} role="group" aria-label="Pizzas" onKeyDown=${moveFocus}>
       ${shown.map(
         ({ id, state }) =>
           html`<button
