@@ -104,9 +104,14 @@ function readConfigFile(path: string, env: Environment, readFile: Sources['readF
 function contradictions(values: Values, chosen: readonly string[]): string[] {
   const problems: string[] = []
   const isHere = (role: string) => chosen.includes(role)
-  const { port, reportPort, demo } = values
+  const { port, reportPort, demo, inspector, host } = values
   if (port === reportPort && port !== 0 && isHere('orders') && isHere('cheese-reporter')) {
     problems.push(`--port and --report-port: expected two ports, got ${port} for both`)
+  }
+  if (inspector > 0 && !/^(?:localhost|127\.[\d.]+|::1)$/.test(host)) {
+    problems.push(
+      `--inspector: expected --host 127.0.0.1 beside it, because it shows orders to a page of another site, got ${host}`,
+    )
   }
   if (demo > 0 && !isHere('orders')) problems.push('--demo: expected the role orders beside it, which takes its orders')
   const names = createTopics(recipe, toTopics(values)).specs.map(({ name }) => name)

@@ -5,9 +5,9 @@
  * The first SIGTERM, SIGINT or SIGHUP stops the shop within `--drain-ms`; a further one ends the process at once, as does any
  * during the start: whatever is unfinished then is repeated from the log.
  */
-import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs'
-import { enableCompileCache } from 'node:module'
-import { constants as os } from 'node:os'
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { enableCompileCache, flushCompileCache } from 'node:module'
+import { constants as os, hostname } from 'node:os'
 import { join } from 'node:path'
 import packageJson from '../package.json' with { type: 'json' }
 import { printBanner } from './banner.ts'
@@ -113,6 +113,8 @@ interface Running {
 
 /** From the banner to the end. */
 async function run(config: Config, { log, logger, shop, stopAsked }: Running): Promise<ExitName> {
+  // A process that is killed never writes it, and the start after a kill is the one that hurries.
+  flushCompileCache()
   say(printBanner({ version, config, urls: shop.urls, tookMs: performance.now() }))
   const { demoOrdersPerSecond: ordersPerSecond } = config
   const url = shop.urls.orders
@@ -149,7 +151,13 @@ async function openLog({ log, dataDir, topics: { replicationFactor } }: Config, 
   if (log.kind === 'kafka') {
     const { createKafkaLog } = await import('./log/kafka-log.ts')
     const onWarning = (message: string) => logger.warn(message)
-    return createKafkaLog({ connection: log.connection, onWarning, ...(replicationFactor && { replicationFactor }) })
+    const processes = { own: { host: hostIdentity(), pid: process.pid }, isAlive }
+    return createKafkaLog({
+      connection: log.connection,
+      onWarning,
+      processes,
+      ...(replicationFactor && { replicationFactor }),
+    })
   }
   const { createSqliteLog } = await import('./log/sqlite-log.ts')
   const onError = (error: unknown) => logger.error({ err: error }, 'The embedded log has trouble')
@@ -206,4 +214,24 @@ function say(text: string): void {
 function complain(lines: readonly string[], exit: ExitName): ExitName {
   process.stderr.write(lines.map((line) => `pizza-actors: ${line}\n`).join(''))
   return exit
+}
+
+/** This host as far as process numbers mean the same: containers share a host name now and then, but not their process numbers. */
+function hostIdentity(): string {
+  let namespace = ''
+  try {
+    namespace = readlinkSync('/proc/self/ns/pid')
+  } catch {
+    // Only Linux has it.
+  }
+  return `${hostname()} ${namespace}`
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
+  }
 }

@@ -18,6 +18,7 @@ import type { Config } from './config.ts'
 import { createOrdersApp, createReportApp } from './http/app.ts'
 import { listen, type Listening } from './http/listen.ts'
 import { createGuard } from './http/origin.ts'
+import { createInspectorCalls } from './inspect/inspector.ts'
 import { createPage } from './inspect/page.ts'
 import { createLocalRoles, type OwnedRoles, type Started } from './local-roles.ts'
 import type { EventLog } from './log/event-log.ts'
@@ -85,6 +86,7 @@ async function startOrders(parts: Parts): Promise<Started> {
   const orders = createOrderService({ log, host: role, store, topics })
   const { host, port, countMax } = config.http
   const guard = createGuard({ host, token: config.page.token() })
+  const newOrdersMax = config.page.inspectorOrdersMax
   const page = createPage({
     orders,
     machines: [role.machine, createPizzaMachine(recipe)],
@@ -95,11 +97,20 @@ async function startOrders(parts: Parts): Promise<Started> {
     report: () => askReport(parts),
     guard,
     countMax,
+    hasInspector: newOrdersMax > 0,
     logger,
   })
-  const app = createOrdersApp({ orders, limits: config.http, logger, guard, page })
-  app.once('closing', () => page.close())
-  return listenOrStop({ role, close: () => store.close() }, () => listen(app, { host, port, drainMs: config.drainMs }))
+  const { machine } = role
+  const inspector = createInspectorCalls({ orders, machine, guard, logger, newOrdersMax })
+  const routes = [...page.routes, ...inspector.routes]
+  const app = createOrdersApp({ orders, limits: config.http, logger, guard, page: { show: page.show, routes } })
+  app.once('closing', () => {
+    page.close()
+    inspector.close()
+  })
+  const { drainMs } = config
+  const { upgrade } = inspector
+  return listenOrStop({ role, close: () => store.close() }, () => listen(app, { host, port, drainMs, upgrade }))
 }
 
 /** The report of the reporter in this process, or of one that runs elsewhere. */

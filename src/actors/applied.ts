@@ -4,6 +4,7 @@
  * A1: a position only grows, and covers exactly the records the actors have seen.
  */
 import type { Positions } from '../log/event-log.ts'
+import { systemClock } from './clock.ts'
 import { setPosition, type MutablePositions } from './positions.ts'
 
 export interface Applied {
@@ -23,7 +24,7 @@ export interface Applied {
 }
 
 /** Creates the positions of a host that has read nothing. */
-export function createApplied(): Applied {
+export function createApplied(clock = systemClock): Applied {
   const positions: MutablePositions = new Map()
   const waiters = new Set<{ target: Positions; resolve: (reached: boolean) => void }>()
 
@@ -51,13 +52,13 @@ export function createApplied(): Applied {
       if (signal?.aborted === true) return Promise.resolve(false)
       return new Promise((resolve) => {
         const settle = (reached: boolean): void => {
-          clearTimeout(timer)
+          cancel()
           signal?.removeEventListener('abort', giveUp)
           waiters.delete(waiter)
           resolve(reached)
         }
         const giveUp = (): void => settle(false)
-        const timer = setTimeout(giveUp, timeoutMs)
+        const cancel = clock.later(giveUp, timeoutMs)
         const waiter = { target, resolve: settle }
         signal?.addEventListener('abort', giveUp)
         waiters.add(waiter)

@@ -1,5 +1,5 @@
 /** Waiting between attempts: exponential with a ceiling, cut short by a signal. */
-import { setTimeout as sleep } from 'node:timers/promises'
+import type { Clock } from './clock.ts'
 
 export interface Backoff {
   /** Waits before the next attempt; resolves at once when the signal has been or is aborted. */
@@ -8,15 +8,30 @@ export interface Backoff {
   reset(): void
 }
 
+export interface BackoffOptions {
+  readonly signal: AbortSignal
+  readonly clock: Clock
+  readonly firstMs?: number
+  readonly maxMs?: number
+}
+
 /** Creates a back-off whose waits double from `firstMs` (default 50) to `maxMs` (default 2,000). */
-export function createBackoff(options: { signal: AbortSignal; firstMs?: number; maxMs?: number }): Backoff {
-  const { signal, firstMs = 50, maxMs = 2_000 } = options
+export function createBackoff({ signal, clock, firstMs = 50, maxMs = 2_000 }: BackoffOptions): Backoff {
   let nextMs = firstMs
   return {
-    async wait() {
+    wait() {
       const waitMs = nextMs
       nextMs = Math.min(nextMs * 2, maxMs)
-      await sleep(waitMs, undefined, { signal }).catch(() => {})
+      if (signal.aborted) return Promise.resolve()
+      return new Promise((resolve) => {
+        const settle = (): void => {
+          cancel()
+          signal.removeEventListener('abort', settle)
+          resolve()
+        }
+        const cancel = clock.later(settle, waitMs)
+        signal.addEventListener('abort', settle)
+      })
     },
     reset() {
       nextMs = firstMs

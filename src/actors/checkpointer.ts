@@ -8,6 +8,7 @@
  */
 import type { Logger } from '../logger.ts'
 import { createBackoff } from './backoff.ts'
+import { systemClock, type Clock } from './clock.ts'
 
 export interface Checkpointer<Written> {
   /** Something was applied: write within `checkpointMs`, or at once when `dirtyCount` is at its limit. */
@@ -36,14 +37,15 @@ export interface CheckpointerOptions<Cut, Written> {
   /** Writes a cut in one transaction. Throws when the disk refuses. */
   readonly write: (cut: Cut) => Written
   readonly written?: (cut: Cut) => void
+  readonly clock?: Clock
 }
 
 /** Creates a checkpointer that writes nothing until something was applied. */
 export function createCheckpointer<Cut, Written>(options: CheckpointerOptions<Cut, Written>): Checkpointer<Written> {
-  const { role, logger, checkpointMs, checkpointDirtyMax } = options
+  const { role, logger, checkpointMs, checkpointDirtyMax, clock = systemClock } = options
   const stopping = new AbortController()
   const listeners = new Set<(written: Written) => void>()
-  let timer: NodeJS.Timeout | undefined
+  let cancelTimer: (() => void) | undefined
   let running: Promise<void> | undefined
   let next: Promise<void> | undefined
   let pauseMs = 0
@@ -54,27 +56,27 @@ export function createCheckpointer<Cut, Written>(options: CheckpointerOptions<Cu
     // A later cut has the positions of the lost one and not its changes: they would never be read again.
     if (isLost) throw new Error('An earlier checkpoint was given up')
     isLost = true
-    const cutAt = performance.now()
+    const cutAt = clock.elapsed()
     const cut = options.cut()
-    const cutMs = performance.now() - cutAt
+    const cutMs = clock.elapsed() - cutAt
     await options.settled()
-    const writtenAt = performance.now()
+    const writtenAt = clock.elapsed()
     const written = await writeUntilDurable(cut)
     isLost = false
-    pauseMs = 9 * (cutMs + performance.now() - writtenAt)
+    pauseMs = 9 * (cutMs + clock.elapsed() - writtenAt)
     options.written?.(cut)
     for (const listener of listeners) listener(written)
   }
 
   const writeUntilDurable = async (cut: Cut): Promise<Written> => {
-    const backoff = createBackoff({ signal: stopping.signal })
+    const backoff = createBackoff({ signal: stopping.signal, clock })
     for (;;) {
       try {
         const written = options.write(cut)
         failingSince = undefined
         return written
       } catch (error) {
-        failingSince ??= Date.now()
+        failingSince ??= clock.now()
         logger.error({ err: error, role }, 'Cannot write the state store; trying again')
         if (stopping.signal.aborted) throw error
         await backoff.wait()
@@ -83,8 +85,8 @@ export function createCheckpointer<Cut, Written>(options: CheckpointerOptions<Cu
   }
 
   const start = (): Promise<void> => {
-    clearTimeout(timer)
-    timer = undefined
+    cancelTimer?.()
+    cancelTimer = undefined
     running = checkpoint().finally(() => {
       running = undefined
     })
@@ -111,7 +113,7 @@ export function createCheckpointer<Cut, Written>(options: CheckpointerOptions<Cu
   return {
     soon(dirtyCount) {
       if (dirtyCount >= checkpointDirtyMax && running === undefined) writeNow()
-      else timer ??= setTimeout(writeNow, Math.max(checkpointMs, pauseMs))
+      else cancelTimer ??= clock.later(writeNow, Math.max(checkpointMs, pauseMs))
     },
     now,
     get isRunning() {
@@ -125,7 +127,7 @@ export function createCheckpointer<Cut, Written>(options: CheckpointerOptions<Cu
       return failingSince
     },
     async stop() {
-      clearTimeout(timer)
+      cancelTimer?.()
       stopping.abort()
       await now().catch(() => logger.info({ role }, 'Stopped without a last checkpoint; the log repeats the rest'))
     },

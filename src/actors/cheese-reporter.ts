@@ -11,6 +11,7 @@ import type { Logger } from '../logger.ts'
 import { parseTopped } from '../records.ts'
 import { createApplied } from './applied.ts'
 import { createCheckpointer } from './checkpointer.ts'
+import { systemClock, type Clock } from './clock.ts'
 import { toDeadLetter } from './dead-letters.ts'
 import { createOutbox } from './outbox.ts'
 import { toReadPositions } from './positions.ts'
@@ -28,6 +29,7 @@ export interface CheeseReporterOptions {
   readonly groupId: string
   /** How soon counts are written after a change, in milliseconds. */
   readonly checkpointMs: number
+  readonly clock?: Clock
 }
 
 /** Orders whose counted pizzas are kept in memory. */
@@ -35,14 +37,15 @@ const cachedOrdersMax = 20_000
 
 /** Starts the reporter. The store stays the caller's to close. */
 export async function startCheeseReporter(options: CheeseReporterOptions): Promise<Role & Report> {
-  const { log, logger, store, topic, deadLetters, groupId, checkpointMs } = options
-  const applied = createApplied()
+  const { log, logger, store, topic, deadLetters, groupId, checkpointMs, clock = systemClock } = options
+  const applied = createApplied(clock)
   applied.load(store.positions())
   const counts = store.counts()
   const counted = createCounted(store)
   const changedCounts = new Set<string>()
   const outbox = createOutbox({
     log,
+    clock,
     onError: (error, attempt) =>
       logger.warn({ err: error, role: 'cheese-reporter', attempt }, 'Cannot append dead letters; trying again'),
   })
@@ -66,6 +69,7 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
   const checkpointer = createCheckpointer({
     role: 'cheese-reporter',
     logger,
+    clock,
     checkpointMs,
     checkpointDirtyMax: cachedOrdersMax,
     cut() {

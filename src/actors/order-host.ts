@@ -17,6 +17,7 @@ import { printPizza } from '../records.ts'
 import type { Topics } from '../topics.ts'
 import { createApplied, type Applied } from './applied.ts'
 import { createCheckpointer, type Checkpointer } from './checkpointer.ts'
+import { systemClock, type Clock } from './clock.ts'
 import { toDeadLetter } from './dead-letters.ts'
 import { createHeldRecords } from './held-records.ts'
 import { cutDirtyOrder, type OrderMachine } from './live-order.ts'
@@ -38,6 +39,7 @@ export interface OrderHostOptions {
   readonly liveActorsMax: number
   readonly checkpointMs: number
   readonly checkpointOrdersMax: number
+  readonly clock?: Clock
 }
 
 /** Tells the journal chunks it wrote. */
@@ -62,14 +64,15 @@ const outboxRecordsMax = 10_000
 
 /** Starts the order host. The store stays the caller's to close. */
 export async function startOrderHost(options: OrderHostOptions): Promise<OrderHost> {
-  const { log, logger, store, recipe, topics, groupId } = options
+  const { log, logger, store, recipe, topics, groupId, clock = systemClock } = options
   const machine = createOrderMachine(recipe)
-  const applied = createApplied()
+  const applied = createApplied(clock)
   applied.load(store.positions())
   const held = createHeldRecords()
   const readyListeners = new Map<string, Set<() => void>>()
   const outbox = createOutbox({
     log,
+    clock,
     onError: (error, attempt) =>
       logger.warn({ err: error, role: 'orders', attempt }, 'Cannot append pizzas; trying again'),
   })
@@ -105,6 +108,7 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   const checkpointer = createCheckpointer({
     role: 'orders',
     logger,
+    clock,
     checkpointMs: options.checkpointMs,
     checkpointDirtyMax: options.checkpointOrdersMax,
     cut: () => {
@@ -123,7 +127,7 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   })
 
   const read = [topics.orders, ...topics.toppingOf.keys()]
-  const gate = createStartGate({ log, logger, topics, applied, consumerRef })
+  const gate = createStartGate({ log, logger, topics, applied, consumerRef, clock })
   const settleHeld = () => router.settleHeld(async () => toPositions(await log.ends([topics.orders])))
   const onBatch = async (records: readonly LogRecord[]): Promise<void> => {
     router.apply(records)

@@ -10,6 +10,7 @@ import { v7 as uuidv7 } from 'uuid'
 import { LogError, type Coordinates, type EventLog, type Positions } from '../log/event-log.ts'
 import { printOrder } from '../records.ts'
 import type { Topics } from '../topics.ts'
+import { systemClock, type Clock } from './clock.ts'
 import { createFeed } from './feed.ts'
 import { entriesAfter } from './live-order.ts'
 import { parseEnvelope, toSnapshot, type JournalEntry } from './order-envelope.ts'
@@ -29,11 +30,12 @@ export interface OrderServiceOptions {
   readonly topics: Topics
   /** How long a reader waits for the host to catch up, in milliseconds (default 5,000). */
   readonly catchUpMs?: number
+  readonly clock?: Clock
 }
 
 /** Creates the service of a running host. */
 export function createOrderService(options: OrderServiceOptions): Orders {
-  const { log, host, store, topics, catchUpMs = 5_000 } = options
+  const { log, host, store, topics, catchUpMs = 5_000, clock = systemClock } = options
   const feed = createFeed(store, host.checkpointer)
   /** Orders placed here that the host has not read yet: their readers know what to wait for without asking the log. */
   const placed = new Map<string, Positions>()
@@ -86,13 +88,13 @@ export function createOrderService(options: OrderServiceOptions): Orders {
   /** Waits until the store holds what has been applied so far; while the log or the disk is away, it does not come to that. */
   const written = async (): Promise<void> => {
     const { promise: late, resolve } = Promise.withResolvers<boolean>()
-    const timer = setTimeout(resolve, catchUpMs, false)
+    const cancel = clock.later(() => resolve(false), catchUpMs)
     const stored = host.checkpointer.now().then(
       () => true,
       () => false,
     )
     const isWritten = await Promise.race([stored, late])
-    clearTimeout(timer)
+    cancel()
     if (!isWritten) throw behind('Cannot tell yet which orders there are', undefined)
   }
 
@@ -108,7 +110,7 @@ export function createOrderService(options: OrderServiceOptions): Orders {
   }
 
   const append = async (orderId: string, count: number): Promise<void> => {
-    const value = printOrder({ order_id: orderId, count, placedAt: Date.now() })
+    const value = printOrder({ order_id: orderId, count, placedAt: clock.now() })
     try {
       const [at] = await log.append([{ topic: topics.orders, key: orderId, value }])
       rememberPlaced(orderId, at!)
@@ -155,7 +157,7 @@ export function createOrderService(options: OrderServiceOptions): Orders {
       const found = await find(orderId, signal)
       if (found === undefined || found.status === 'ready' || waitMs === 0) return found
       // Once more, in the turn in which the listener is set: a batch may have been applied since.
-      if (view(orderId)?.status !== 'ready') await whenReady(host, orderId, waitMs, signal)
+      if (view(orderId)?.status !== 'ready') await whenReady(host, orderId, { waitMs, clock, signal })
       return view(orderId)
     },
 
@@ -196,15 +198,21 @@ function behind(what: string, signal: AbortSignal | undefined): OrdersError {
   return new OrdersError('behind', `${what}: the log is being read. Try again shortly.`, { retryAfterS: 1 })
 }
 
-function whenReady(host: OrderHost, orderId: string, waitMs: number, signal?: AbortSignal): Promise<void> {
+interface Waiting {
+  readonly waitMs: number
+  readonly clock: Clock
+  readonly signal: AbortSignal | undefined
+}
+
+function whenReady(host: OrderHost, orderId: string, { waitMs, clock, signal }: Waiting): Promise<void> {
   return new Promise((resolve) => {
     const settle = (): void => {
-      clearTimeout(timer)
+      cancel()
       signal?.removeEventListener('abort', settle)
       withdraw()
       resolve()
     }
-    const timer = setTimeout(settle, waitMs)
+    const cancel = clock.later(settle, waitMs)
     const withdraw = host.onReady(orderId, settle)
     signal?.addEventListener('abort', settle)
   })

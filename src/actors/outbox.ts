@@ -9,6 +9,7 @@
  */
 import { LogError, type AppendRecord, type EventLog } from '../log/event-log.ts'
 import { createBackoff } from './backoff.ts'
+import { systemClock, type Clock } from './clock.ts'
 
 export interface Outbox {
   put(record: AppendRecord): void
@@ -29,10 +30,12 @@ export interface OutboxOptions {
   /** Told of each failed append with the number of the attempt. */
   readonly onError: (error: unknown, attempt: number) => void
   readonly batchRecordsMax?: number
+  readonly clock?: Clock
 }
 
 /** Creates an empty outbox. */
-export function createOutbox({ log, onError, batchRecordsMax = 1_000 }: OutboxOptions): Outbox {
+export function createOutbox(options: OutboxOptions): Outbox {
+  const { log, onError, batchRecordsMax = 1_000, clock = systemClock } = options
   const stopping = new AbortController()
   let queue: AppendRecord[] = []
   let unsettled = 0
@@ -58,7 +61,7 @@ export function createOutbox({ log, onError, batchRecordsMax = 1_000 }: OutboxOp
 
   /** Repeats until it works or the outbox is stopped. */
   const attempt = async (work: () => Promise<void>): Promise<void> => {
-    const backoff = createBackoff({ signal: stopping.signal })
+    const backoff = createBackoff({ signal: stopping.signal, clock })
     for (let count = 1; ; count++) {
       if (stopping.signal.aborted)
         throw new LogError('closed', 'The outbox was stopped before its records were durable')
@@ -67,7 +70,7 @@ export function createOutbox({ log, onError, batchRecordsMax = 1_000 }: OutboxOp
         failingSince = undefined
         return
       } catch (error) {
-        failingSince ??= Date.now()
+        failingSince ??= clock.now()
         onError(error, count)
         await backoff.wait()
       }

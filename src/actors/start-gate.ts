@@ -9,6 +9,7 @@ import type { Consumer, EventLog, Positions } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Topics } from '../topics.ts'
 import type { Applied } from './applied.ts'
+import { systemClock, type Clock } from './clock.ts'
 import { toPositions } from './positions.ts'
 
 export interface StartGate {
@@ -30,10 +31,12 @@ export interface StartGateOptions {
   readonly topics: Topics
   readonly applied: Applied
   readonly consumerRef: { readonly consumer?: Consumer }
+  readonly clock?: Clock
 }
 
 /** Creates a closed gate. */
-export function createStartGate({ log, logger, topics, applied, consumerRef }: StartGateOptions): StartGate {
+export function createStartGate(options: StartGateOptions): StartGate {
+  const { log, logger, topics, applied, consumerRef, clock = systemClock } = options
   const stages = [...topics.toppingOf.keys()]
   let ordersEnd: Positions | undefined
   let everyEnd: Positions | undefined
@@ -77,13 +80,13 @@ export function createStartGate({ log, logger, topics, applied, consumerRef }: S
       if (signal?.aborted === true) return Promise.resolve(false)
       return new Promise((resolve) => {
         const settle = (reached: boolean): void => {
-          clearTimeout(timer)
+          cancel()
           signal?.removeEventListener('abort', giveUp)
           waiters.delete(settle)
           resolve(reached)
         }
         const giveUp = (): void => settle(false)
-        const timer = setTimeout(giveUp, timeoutMs)
+        const cancel = clock.later(giveUp, timeoutMs)
         signal?.addEventListener('abort', giveUp)
         waiters.add(settle)
       })

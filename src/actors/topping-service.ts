@@ -11,6 +11,7 @@ import type { EventLog, LogRecord } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import { choose, type Step } from '../menu.ts'
 import { addTopping, assertRecordFits, parsePizza } from '../records.ts'
+import { systemClock, type Clock } from './clock.ts'
 import { toDeadLetter } from './dead-letters.ts'
 import { createOutbox } from './outbox.ts'
 import { atDeadline, type Role, type RoleReadiness } from './role.ts'
@@ -24,14 +25,16 @@ export interface ToppingServiceOptions {
   readonly deadLetters: string
   readonly groupId: string
   readonly startFrom: 'earliest' | 'latest'
+  readonly clock?: Clock
 }
 
 /** Starts the service of one topping. */
 export async function startToppingService(options: ToppingServiceOptions): Promise<Role> {
-  const { log, logger, step, from, to, deadLetters, groupId, startFrom } = options
+  const { log, logger, step, from, to, deadLetters, groupId, startFrom, clock = systemClock } = options
   const { topping } = step
   const outbox = createOutbox({
     log,
+    clock,
     onError: (error, attempt) =>
       logger.warn({ err: error, role: topping, attempt }, 'Cannot append pizzas; trying again'),
   })

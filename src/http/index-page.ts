@@ -9,7 +9,9 @@ export function createIndexRoutes(routes: readonly Route[], page?: RequestHandle
     {
       method: 'GET',
       path: '/',
-      summary: page ? 'Shows the page to browsers, and lists the calls of this API to others.' : 'Lists the calls of this API.',
+      summary: page
+        ? 'Shows the page to browsers, and lists the calls of this API to others.'
+        : 'Lists the calls of this API.',
       handle: (req, res, next) => {
         if (page !== undefined && req.get('accept')?.includes('text/html')) return void page(req, res, next)
         sendJson(res, 200, index, page && { vary: 'accept' })

@@ -5,8 +5,9 @@
  * N2: `close` ends within `drainMs` whatever callers do: a socket without a request would keep node:http open for minutes.
  */
 import type { Express, Request, RequestHandler, Response } from 'express'
-import { createServer, STATUS_CODES, type Server } from 'node:http'
+import { createServer, STATUS_CODES, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { printProblem, problems, sendProblem, type ProblemName } from './problem.ts'
 
 export interface ListenOptions {
@@ -17,6 +18,8 @@ export interface ListenOptions {
   readonly portFlag?: string
   /** Longest time that `close` lets answers finish (default 10 s). */
   readonly drainMs?: number
+  /** Takes connections that ask to become WebSockets; they are its own to end when the app emits `closing` (default: refused). */
+  readonly upgrade?: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
 }
 
 export interface Listening {
@@ -50,8 +53,11 @@ export async function listen(app: Express, options: ListenOptions): Promise<List
   const settled = () => {
     if (--inFlight === 0) onIdle?.()
   }
+  // Other upgrades, such as curl's to HTTP/2, are offers: they are answered as if nobody had made them.
+  const shouldUpgradeCallback = ({ headers }: IncomingMessage) =>
+    options.upgrade !== undefined && headers.upgrade?.toLowerCase() === 'websocket'
   const server = createServer(
-    { keepAliveTimeout: keepAliveMs, headersTimeout: 10_000, requestTimeout: 30_000 },
+    { keepAliveTimeout: keepAliveMs, headersTimeout: 10_000, requestTimeout: 30_000, shouldUpgradeCallback },
     (req, res) => {
       inFlight++
       res.once('close', settled)
@@ -62,6 +68,7 @@ export async function listen(app: Express, options: ListenOptions): Promise<List
     },
   )
   server.on('clientError', refuse)
+  if (options.upgrade) server.on('upgrade', options.upgrade)
   await start(server, { host, port, portFlag })
 
   const close = async () => {

@@ -27,7 +27,8 @@ export function createOrderHistoryRoutes({ orders }: { orders: Orders }): Route[
         const version = pathPart(req, 'version')
         const isPossible = isOrderId(id) && /^[1-9]\d{0,8}$/.test(version)
         const step = isPossible ? await orders.step(id, Number(version)) : undefined
-        if (step === undefined) throw new ProblemError('event-not-found', `GET /order/{id}/history lists the events there are.`)
+        if (step === undefined)
+          throw new ProblemError('event-not-found', `GET /order/{id}/history lists the events there are.`)
         sendJson(res, 200, { id, ...step }, { 'cache-control': 'no-cache' })
       },
     },

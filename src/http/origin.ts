@@ -19,6 +19,8 @@ export interface Guard {
   checkApi(req: IncomingMessage): void
   /** For calls that only the page makes. @throws ProblemError. */
   checkControl(req: IncomingMessage): void
+  /** For what only looks and is not held back by browsers: WebSockets. @throws ProblemError `cross-origin`. */
+  checkOrigin(req: IncomingMessage): void
 }
 
 /** Creates the guard of a server that listens on `host`. */
@@ -43,6 +45,7 @@ export function createGuard({ host, token = '' }: { host: string; token?: string
   return {
     mode,
     checkControl,
+    checkOrigin: (req) => checkSameOrigin(req, isLocal),
     checkApi(req) {
       if (isFromBrowser(req)) checkControl(req)
     },

@@ -21,6 +21,8 @@ export interface PageFile {
 
 export interface PageFiles {
   readonly page: PageFile
+  /** The page around the stock inspector. */
+  readonly inspector: PageFile
   readonly charts: PageFile
   /** By name, as the page asks for them below `/page/`. */
   readonly files: ReadonlyMap<string, PageFile>
@@ -49,15 +51,29 @@ export const pagePolicy = [
   "frame-ancestors 'none'",
 ].join('; ')
 
+/** What the page around the stock inspector may do: as above, and frame what stately.ai serves. */
+export const inspectorPolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  'frame-src https://stately.ai',
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
 /** Reads, draws and translates what the page needs. A second or so of work, most of it in a worker. */
 export async function loadPageFiles(machines: readonly AnyStateMachine[]): Promise<PageFiles> {
   const folder = new URL('browser/', import.meta.url)
   const read = async (name: string) => [name, await readFile(new URL(name, folder), 'utf8')] as const
   const names = await readdir(folder)
-  const [sources, style, html, icon, ...modules] = await Promise.all([
+  const [sources, styles, html, inspector, icon, ...modules] = await Promise.all([
     Promise.all(names.filter((name) => name.endsWith('.ts')).map(read)),
-    read('page.css'),
+    Promise.all(names.filter((name) => name.endsWith('.css')).map(read)),
     read('page.html'),
+    read('inspector.html'),
     read('icon.svg'),
     ...Object.entries(libraries).map(async ([name, specifier]) => {
       const file = new URL(import.meta.resolve(specifier))
@@ -67,13 +83,14 @@ export async function loadPageFiles(machines: readonly AnyStateMachine[]): Promi
   const { charts, scripts } = await work({ charts: machines.map(toChart), sources: Object.fromEntries(sources) })
   const files = new Map<string, PageFile>()
   for (const [name, text] of [...modules, ...Object.entries(scripts)]) files.set(name, toFile('text/javascript', text))
-  files.set(style[0], toFile('text/css', style[1]))
+  for (const [name, text] of styles) files.set(name, toFile('text/css', text))
   files.set(icon[0], toFile('image/svg+xml', icon[1]))
   return {
     page: toFile(
       'text/html; charset=utf-8',
       html[1].replace('<!-- import map -->', `<script type="importmap">${importMap}</script>`),
     ),
+    inspector: toFile('text/html; charset=utf-8', inspector[1]),
     charts: toFile('application/json', JSON.stringify({ charts } satisfies { charts: readonly DrawnChart[] })),
     files,
   }

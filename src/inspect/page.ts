@@ -14,7 +14,7 @@ import type { Guard } from '../http/origin.ts'
 import { ProblemError } from '../http/problem.ts'
 import { openStream } from '../http/sse.ts'
 import { createBroadcast, type Broadcast } from './broadcast.ts'
-import { loadPageFiles, pagePolicy, type PageFile, type PageFiles } from './page-files.ts'
+import { inspectorPolicy, loadPageFiles, pagePolicy, type PageFile, type PageFiles } from './page-files.ts'
 import { createShopView } from './shop-view.ts'
 
 export interface PageOptions {
@@ -28,6 +28,8 @@ export interface PageOptions {
   readonly report: () => Promise<Readonly<Record<string, number>>>
   readonly guard: Guard
   readonly countMax: number
+  /** Whether there is the page around the stock inspector, too. */
+  readonly hasInspector: boolean
   readonly logger: HttpLogger
   readonly limits?: PageLimits
 }
@@ -107,6 +109,18 @@ export function createPage(options: PageOptions): Page {
       handle: (req, res) => control(options, req, res),
     },
   ]
+  if (options.hasInspector) {
+    routes.push({
+      method: 'GET',
+      path: '/inspector',
+      summary: 'Shows new orders, or the one named by `order`, in the Stately inspector.',
+      handle: async (req, res) => {
+        const { inspector } = await load()
+        res.setHeader('content-security-policy', inspectorPolicy)
+        sendFile(req, res, inspector)
+      },
+    })
+  }
   const show: RequestHandler = async (req, res) => {
     const { page } = await load()
     res.setHeader('content-security-policy', pagePolicy)

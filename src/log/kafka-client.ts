@@ -69,6 +69,9 @@ export interface KafkaBroker {
     memberId: string
     groupAssignment: readonly { memberId: string; memberAssignment: Buffer }[]
   }): Promise<{ memberAssignment: Buffer }>
+  describeGroups(request: {
+    groupIds: readonly string[]
+  }): Promise<{ groups: { members: { memberId: string; memberMetadata: Buffer }[] }[] }>
   heartbeat(request: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>
   leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>
   offsetCommit(request: {

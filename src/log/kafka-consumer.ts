@@ -11,7 +11,7 @@ import { LogError, type ConsumeOptions, type Consumer, type Positions } from './
 import type { KafkaClient } from './kafka-client.ts'
 import { createKafkaCursors } from './kafka-cursors.ts'
 import { protocolErrorType } from './kafka-errors.ts'
-import { createKafkaGroup, type KafkaGroup, type KafkaGroupTimes } from './kafka-group.ts'
+import { createKafkaGroup, type KafkaGroup, type KafkaGroupTimes, type Processes } from './kafka-group.ts'
 import { createPositionKeeper, type PositionKeeper } from './local-positions.ts'
 import { createSleeper, scheduleOnLoop } from './local-schedule.ts'
 
@@ -24,6 +24,14 @@ export interface KafkaConsumerTimes extends KafkaGroupTimes {
   readonly fetchBytesMax: number
 }
 
+/** What a consumer needs beside its options. */
+export interface KafkaConsumerContext {
+  /** Opens a connection of the consumer's own. */
+  readonly openClient: () => KafkaClient
+  readonly processes: Processes
+  readonly times: KafkaConsumerTimes
+}
+
 export interface KafkaConsumer extends Consumer {
   start(): void
   /** Ends the loop as a crash would: no commit, no leave. */
@@ -34,11 +42,11 @@ const backOffMsMin = 20
 const backOffMsMax = 1_000
 
 export function createKafkaConsumer(
-  client: KafkaClient,
+  { openClient, processes, times }: KafkaConsumerContext,
   options: ConsumeOptions,
-  times: KafkaConsumerTimes,
 ): KafkaConsumer {
   const { groupId, topics } = options
+  const client = openClient()
   const sleeper = createSleeper(scheduleOnLoop)
   const report = createReporter(options)
   const cursors = createKafkaCursors({
@@ -55,6 +63,8 @@ export function createKafkaConsumer(
 
   const group: KafkaGroup = createKafkaGroup({
     client,
+    openClient,
+    processes,
     groupId,
     topics,
     ...times,

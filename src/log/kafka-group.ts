@@ -5,6 +5,8 @@
  * G1: a rebalance waits for no handler. The member joins again at once, claiming what it still holds; what it is to give away it
  *     gives back later, by `rejoin` (kafka-assignor A3). So a slow handler never costs the membership.
  * G2: a member that was taken for dead joins again only after `onLost` has resolved: it then claims nothing.
+ * G3: a member whose process is known to be gone is dismissed by the one that joins after it, which then need not wait for the
+ *     rebalance time-out. It is dismissed after the join was sent: an empty group would wait for its initial delay (3 s by default).
  */
 import { LogError, type Positions } from './event-log.ts'
 import { assignPartitions, type GroupMember } from './kafka-assignor.ts'
@@ -24,10 +26,21 @@ export interface KafkaGroupTimes {
   readonly heartbeatMs: number
 }
 
+/** What tells a dead member from a slow one. */
+export interface Processes {
+  /** This process, among all that may be members: host, and the process number there. */
+  readonly own: { readonly host: string; readonly pid: number }
+  /** Whether a process of this host is alive. */
+  readonly isAlive: (pid: number) => boolean
+}
+
 export interface KafkaGroupOptions extends KafkaGroupTimes {
   readonly client: KafkaClient
   readonly groupId: string
   readonly topics: readonly string[]
+  readonly processes: Processes
+  /** Opens another connection: the one that joins is blocked until all others have joined. */
+  readonly openClient: () => KafkaClient
   /** Partition numbers that the consumer has not given back. */
   readonly held: () => readonly number[]
   readonly onAssigned: (partitions: readonly number[]) => void
@@ -75,7 +88,10 @@ export function createKafkaGroup(options: KafkaGroupOptions): KafkaGroup {
     mustJoin = false
     await cluster.addMultipleTargetTopics(topics)
     const broker = await findCoordinator()
-    const { memberId, generationId, partitions } = await joinAndSync(options, broker, membership?.memberId ?? '')
+    const dead = membership === undefined ? await findDead(options, broker) : []
+    const joined = joinAndSync(options, broker, membership?.memberId ?? '')
+    if (dead.length > 0) void dismiss(options, dead)
+    const { memberId, generationId, partitions } = await joined
     membership = { memberId, generationId }
     if (state !== 'abandoned') options.onAssigned(partitions)
   }
@@ -222,8 +238,8 @@ export async function fetchCommitted(
 }
 
 async function joinAndSync(options: KafkaGroupOptions, coordinator: KafkaBroker, memberId: string) {
-  const { groupId, topics, held, sessionTimeoutMs, rebalanceTimeoutMs } = options
-  const userData = Buffer.from(JSON.stringify({ held: held() }))
+  const { groupId, topics, held, sessionTimeoutMs, rebalanceTimeoutMs, processes } = options
+  const userData = Buffer.from(JSON.stringify({ held: held(), ...processes.own }))
   const joined = await coordinator.joinGroup({
     groupId,
     memberId,
@@ -257,8 +273,45 @@ async function assign(options: KafkaGroupOptions, members: readonly { memberId: 
   })
 }
 
+interface MemberData {
+  readonly held: number[]
+  readonly host: string
+  readonly pid: number
+}
+
+function parseMetadata(memberMetadata: Buffer): MemberData {
+  return JSON.parse(String(MemberMetadata.decode(memberMetadata)?.userData)) as MemberData
+}
+
 function toMember({ memberId, memberMetadata }: { memberId: string; memberMetadata: Buffer }): GroupMember {
-  const userData = MemberMetadata.decode(memberMetadata)?.userData
-  const { held } = JSON.parse(String(userData)) as { held: number[] }
-  return { memberId, held }
+  return { memberId, held: parseMetadata(memberMetadata).held }
+}
+
+/** Members whose process ran on this host and is gone. Brokers show what members said of themselves while no rebalance is under way. */
+async function findDead({ groupId, processes }: KafkaGroupOptions, coordinator: KafkaBroker): Promise<string[]> {
+  const { groups } = await coordinator.describeGroups({ groupIds: [groupId] })
+  const members = groups.flatMap((group) => group.members).filter(({ memberMetadata }) => memberMetadata.length > 0)
+  const isDead = ({ memberMetadata }: { memberMetadata: Buffer }) => {
+    const { host, pid } = parseMetadata(memberMetadata)
+    return host === processes.own.host && pid !== processes.own.pid && !processes.isAlive(pid)
+  }
+  return members.filter(isDead).map(({ memberId }) => memberId)
+}
+
+/** Takes dead members out of their group. Should that fail, the rebalance time-out does it. */
+async function dismiss(
+  { groupId, openClient, onError }: KafkaGroupOptions,
+  memberIds: readonly string[],
+): Promise<void> {
+  const client = openClient()
+  try {
+    const coordinator = await client.cluster.findGroupCoordinator({ groupId })
+    for (const memberId of memberIds) await coordinator.leaveGroup({ groupId, memberId })
+  } catch (error) {
+    // Another member that joins may have been first.
+    if (protocolErrorType(error) !== 'UNKNOWN_MEMBER_ID')
+      onError(client.toLogError(error, `dismiss the dead of ${groupId}`))
+  } finally {
+    await client.close()
+  }
 }

@@ -18,7 +18,7 @@ import { createKafkaConsumer, type KafkaConsumer, type KafkaConsumerTimes } from
 import { toRecords } from './kafka-cursors.ts'
 import { encodeFetch } from './kafka-encoding.ts'
 import { protocolErrorType } from './kafka-errors.ts'
-import { fetchCommitted } from './kafka-group.ts'
+import { fetchCommitted, type Processes } from './kafka-group.ts'
 import { createKafkaProducer } from './kafka-producer.ts'
 import { createKafkaTopics, type KafkaTopics } from './kafka-topics.ts'
 
@@ -30,6 +30,8 @@ export interface KafkaLogOptions extends Partial<KafkaConsumerTimes> {
   readonly appendTimeoutMs?: number
   /** Largest record (default 1,000,000); the brokers' `message.max.bytes` must be a little more. */
   readonly recordBytesMax?: number
+  /** Tells whether a member of a group is a dead process of this host (default: nobody is known to be dead). */
+  readonly processes?: Processes
   /** Told of trouble on the way to the cluster, for logging. Holds no credentials. */
   readonly onWarning?: (message: string) => void
 }
@@ -54,6 +56,7 @@ const pageRecordsMax = 1_000
 export function createKafkaLog(options: KafkaLogOptions): KafkaLog {
   const { connection, appendTimeoutMs = 10_000, recordBytesMax = 1_000_000, onWarning = () => {} } = options
   const times = { ...defaultTimes, ...options }
+  const { processes = { own: { host: '', pid: 0 }, isAlive: () => true } } = options
   const openClient = () => createKafkaClient({ connection, operationTimeoutMs: appendTimeoutMs, onWarning })
   const client = openClient()
   const topics = createKafkaTopics(client, options.replicationFactor ?? -1)
@@ -78,7 +81,7 @@ export function createKafkaLog(options: KafkaLogOptions): KafkaLog {
     },
     async consume(consumeOptions: ConsumeOptions) {
       assertOpen(`consume for group ${consumeOptions.groupId}`)
-      const consumer = createKafkaConsumer(openClient(), consumeOptions, times)
+      const consumer = createKafkaConsumer({ openClient, processes, times }, consumeOptions)
       consumers.add(consumer)
       consumer.start()
       const stop = async () => {

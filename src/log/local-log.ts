@@ -88,6 +88,7 @@ export function createLocalLog({ backend, consumers, schedule, commitMs, recordB
         assertOpen()
         const partitions = backend.partitionCount(topic)
         if (partition < 0 || partition >= partitions) throw unknownPartition(topic, partition, partitions)
+        backend.refresh()
         const read = backend.page(topic, partition, next, Math.min(pageRecordsMax, to - next))
         const page = read.filter(({ offset }) => offset < to)
         if (page.length === 0) return

@@ -55,19 +55,25 @@ export function createSqliteLog(options: SqliteLogOptions): EventLog {
   const records = createSqliteRecords(sqlite)
   const groups = createSqliteGroups(sqlite)
   const presence = createPresence({ file, sessionTimeoutMs, lookMs })
-  const watch = createWatch({ sqlite, groups, presence, consumers, schedule, pollMs, lookMs, heartbeatMs, onError })
+  const onForeignCommit = () => records.forgetTails()
+  const seen = { sqlite, groups, presence, consumers, onForeignCommit, onError }
+  const watch = createWatch({ ...seen, schedule, pollMs, lookMs, heartbeatMs })
   const partitionsOf = new Map<string, number>()
 
   const batcher = createBatcher<Write, Written>({
     async write(writes) {
       const touched = new Set<SqlitePartition>()
-      const work = (): Written[] => {
-        const timestampMs = Date.now()
+      let timestampMs = 0
+      const written = await sqlite.transact('append to', () => {
+        // Inside the transaction: a write that waited for the lock is as young as what came before it.
+        timestampMs = Date.now()
         return writes.map((write) =>
           'positions' in write ? groups.commit(write) : records.insert(write, timestampMs, touched),
         )
+      })
+      for (const [index, write] of writes.entries()) {
+        if ('topic' in write) records.remember(write, written[index] as Coordinates, timestampMs)
       }
-      const written = await sqlite.transact('append to', work)
       for (const { topic, partition } of touched) {
         for (const consumer of consumers) consumer.notifyRecords(topic, partition)
       }

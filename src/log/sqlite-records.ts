@@ -8,6 +8,7 @@ import type { StatementSync } from 'node:sqlite'
 import type { AppendRecord, Coordinates, LogRecord, TopicSpec } from './event-log.ts'
 import { createPlacer, otherPartitionCount, unknownPartition, unknownTopic } from './local-append.ts'
 import type { SqliteFile } from './sqlite-file.ts'
+import { createTail, type Tail } from './sqlite-tail.ts'
 
 /** One partition and the statements on its table. */
 export interface SqlitePartition {
@@ -17,6 +18,7 @@ export interface SqlitePartition {
   readonly page: StatementSync
   readonly start: StatementSync
   readonly end: StatementSync
+  readonly tail: Tail
 }
 
 export interface SqliteRecords {
@@ -24,6 +26,10 @@ export interface SqliteRecords {
   partitionCount(topic: string): number
   /** Inserts one record; to be called inside a transaction. Adds the partition to `touched`. */
   insert(record: AppendRecord, timestampMs: number, touched: Set<SqlitePartition>): Coordinates
+  /** Keeps a record that was inserted, once its transaction is committed, for this process's own readers. */
+  remember(record: AppendRecord, at: Coordinates, timestampMs: number): void
+  /** Another process has committed something. */
+  forgetTails(): void
   page(topic: string, partition: number, from: number, recordsMax: number): LogRecord[]
   start(topic: string, partition: number): number
   end(topic: string, partition: number): number
@@ -83,6 +89,7 @@ export function createSqliteRecords(sqlite: SqliteFile): SqliteRecords {
       page,
       start: db.prepare(`SELECT coalesce(min(seq) - 1, 0) AS at FROM ${table}`),
       end: db.prepare(`SELECT coalesce(max(seq), 0) AS at FROM ${table}`),
+      tail: createTail(),
     })
   }
 
@@ -122,14 +129,29 @@ export function createSqliteRecords(sqlite: SqliteFile): SqliteRecords {
       const { lastInsertRowid } = partition.insert.run(key, value, text, timestampMs)
       return { topic, partition: partition.partition, offset: Number(lastInsertRowid) - 1 }
     },
+    remember({ key, value, headers }, at, timestampMs) {
+      const record = { ...at, key: copy(key), value: copy(value), timestampMs }
+      partitionOf(at.topic, at.partition).tail.add(headers === undefined ? record : { ...record, headers })
+    },
+    forgetTails() {
+      for (const { partitions } of topics.values()) for (const partition of partitions) partition?.tail.forget()
+    },
     page(topic, partition, from, recordsMax) {
-      const { page } = partitionOf(topic, partition)
+      const { page, tail } = partitionOf(topic, partition)
+      const known = tail.page(from, recordsMax)
+      if (known !== undefined) return known
       const rows = read('read', () => page.all(from, recordsMax)) as unknown as Row[]
       return rows.map((row) => toRecord(topic, partition, row))
     },
     start: (topic, partition) => at(partitionOf(topic, partition).start),
     end: (topic, partition) => at(partitionOf(topic, partition).end),
   }
+}
+
+/** The caller may reuse its buffer. */
+function copy(part: string | Buffer | null): Buffer | null {
+  if (part === null) return null
+  return typeof part === 'string' ? Buffer.from(part) : Buffer.from(part)
 }
 
 /** Strings are stored as TEXT, whose UTF-8 is made and read faster than a BLOB (measured 1.5 times). */

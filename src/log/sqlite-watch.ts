@@ -27,13 +27,16 @@ export interface WatchOptions {
   /** The time between two looks for dead processes. */
   readonly lookMs: number
   readonly heartbeatMs: number
+  /** Told of a commit of another process, before consumers are. */
+  readonly onForeignCommit: () => void
   readonly onError: (error: unknown) => void
 }
 
 const busyPollMs = 1
 
 export function createWatch(options: WatchOptions): Watch {
-  const { sqlite, groups, presence, consumers, schedule, pollMs, lookMs, heartbeatMs, onError } = options
+  const { sqlite, groups, presence, consumers, schedule, pollMs, lookMs, heartbeatMs } = options
+  const { onForeignCommit, onError } = options
   const dataVersion = sqlite.db.prepare('PRAGMA data_version')
   dataVersion.setReturnArrays(true)
   let seenVersion: unknown
@@ -50,6 +53,7 @@ export function createWatch(options: WatchOptions): Watch {
       const changes = groups.changes()
       // Only once all reads have succeeded: what was not passed on must be seen again.
       peers = changes === seenChanges ? peers : groups.processes().filter((name) => name !== presence.process)
+      onForeignCommit()
       for (const consumer of consumers) {
         if (changes !== seenChanges) consumer.notifyGroup()
         consumer.notifyRecords()

@@ -133,21 +133,6 @@ describe('The order host with little memory', () => {
     }
     expect([running.host.cache.size, running.host.cache.hydrations]).toEqual([1, 0])
   })
-
-  it('keeps an order that changed since the cut, when the cut is written (C1)', async () => {
-    const shop = await openMemoryShop({ partitions: 1 })
-    const running = await shop.startHost({ liveActorsMax: 1, checkpointMs: 1_000_000 })
-    await shop.append(...['1', '2', '3'].map((id) => orderRecord(shop.topics, id, 1)))
-    await until(() => running.host.applied.position('orders', 0) === 3)
-    const written = running.host.checkpointer.now()
-    const { order_id } = running.host.cache.peek('1')!
-    await shop.append(toppedRecord(shop.topics, 'sauce', { order_id, pizza_id: 1, choice: 'bbq' }))
-    await written
-    await until(() => running.host.applied.position('pizza-with-sauce', 0) === 1)
-    await running.host.checkpointer.now()
-    expect((await shop.verify()).differences).toEqual([])
-    expect(await running.orders.get('1')).toMatchObject({ version: 2, in_progress: [{ toppings: { sauce: 'bbq' } }] })
-  })
 })
 
 describe('The order host on a full disk', () => {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createApplied } from '../../src/actors/applied.ts'
 import { createHeldRecords } from '../../src/actors/held-records.ts'
 import { cutDirtyOrder } from '../../src/actors/live-order.ts'
@@ -96,9 +96,11 @@ const why = (refused: [LogRecord, Error][]) =>
 describe('The order router', () => {
   it('takes the orders of a batch first, so that a topping read together with its order finds it (U1)', () => {
     const { router, place, view, refused, held } = openRouter()
+    const hold = vi.spyOn(held, 'hold')
     router.apply([topped('sauce', '7', 1), order('7', 1)].map(place))
     expect(view('7').in_progress[0]).toMatchObject({ state: 'cheese', toppings: { sauce: 'some' } })
-    expect([refused, held.size]).toEqual([[], 0])
+    expect(refused).toEqual([])
+    expect(hold).not.toHaveBeenCalled()
   })
 
   it('sends the toppings of one pizza in one batch as one event, and tells that the order is ready once (U2)', () => {
@@ -192,6 +194,34 @@ describe('The order router', () => {
         ['pizza-with-sauce', new Map([[0, 2]])],
       ]),
     )
+  })
+})
+
+describe('The order cache', () => {
+  it('keeps orders that changed since the cut when the cut is written, however many (C1)', () => {
+    const { router, place, cut, cache, view, store } = openRouter({ liveActorsMax: 1 })
+    router.apply([order('7', 1), order('8', 1), order('9', 1)].map(place))
+    const write = cut()
+    router.apply([topped('sauce', '7', 1), topped('sauce', '8', 1)].map(place))
+    write()
+    expect(['7', '8', '9'].map((orderId) => cache.peek(orderId) !== undefined)).toEqual([true, true, false])
+    router.apply([topped('cheese', '7', 1), topped('cheese', '8', 1), topped('cheese', '9', 1)].map(place))
+    expect(['7', '8', '9'].map((orderId) => view(orderId).version)).toEqual([3, 3, 2])
+    cut()()
+    expect(['7', '8', '9'].map((orderId) => store.load(orderId)!.version)).toEqual([3, 3, 2])
+    expect([cache.size, cache.hydrations]).toEqual([1, 1])
+  })
+
+  it('drops what is ready first, then what was idle longest (C1, P8)', () => {
+    const { router, place, cut, cache } = openRouter({ liveActorsMax: 2 })
+    router.apply(['5', '6', '7', '8'].map((orderId) => place(order(orderId, 1))))
+    router.apply(all.map((topping) => place(topped(topping, '8', 1))))
+    router.apply([topped('sauce', '5', 1)].map(place))
+    cut()()
+    router.apply([topped('cheese', '6', 1)].map(place))
+    router.apply([topped('cheese', '7', 1)].map(place))
+    cut()()
+    expect(['5', '6', '7', '8'].filter((orderId) => cache.peek(orderId) !== undefined)).toEqual(['6', '7'])
   })
 })
 
