@@ -41,6 +41,7 @@ const mayImport = {
   http: ['logger', 'menu', 'records', 'topics', 'machines', 'actors', 'http'],
   inspect: ['logger', 'menu', 'records', 'topics', 'machines', 'actors', 'http', 'inspect'],
   browser: ['actors', 'inspect', 'browser'],
+  proof: ['menu', 'machines', 'proof'],
 } as const
 
 /** The first entry that fits a path decides its layer; a folder ends with a slash. Other files in src/ itself are main's. */
@@ -60,6 +61,7 @@ const places: readonly (readonly [place: string, layer: Layer])[] = [
   ['src/log/', 'adapters'],
   ['src/actors/', 'actors'],
   ['src/http/', 'http'],
+  ['src/proof/', 'proof'],
   // Runs in browsers: from the other layers it may take types only, which its own tsconfig and tests see to.
   ['src/inspect/browser/', 'browser'],
   ['src/inspect/', 'inspect'],
@@ -71,6 +73,7 @@ const packagesOf: Partial<Record<Layer, readonly string[]>> = {
   records: ['zod', 'node:buffer'],
   topics: [],
   machines: ['xstate'],
+  proof: ['xstate'],
   browser: ['preact', 'htm'],
   port: [],
 }

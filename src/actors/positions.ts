@@ -30,7 +30,12 @@ export function toReadPositions(
   const positions: MutablePositions = new Map()
   for (const [topic, ofTopic] of starts) {
     for (const partition of partitions) {
-      setPosition(positions, topic, partition, Math.max(stored.get(topic)?.get(partition) ?? 0, ofTopic[partition] ?? 0))
+      setPosition(
+        positions,
+        topic,
+        partition,
+        Math.max(stored.get(topic)?.get(partition) ?? 0, ofTopic[partition] ?? 0),
+      )
     }
   }
   return positions

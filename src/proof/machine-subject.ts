@@ -2,7 +2,14 @@
  * Machine subject. Any XState machine as the subject of a crash proof: what survives a crash is its persisted snapshot as JSON, and
  * what it emitted before.
  */
-import { createActor, type AnyActor, type AnyStateMachine, type EventFromLogic, type InputFrom, type Snapshot } from 'xstate'
+import {
+  createActor,
+  type AnyActor,
+  type AnyStateMachine,
+  type EventFromLogic,
+  type InputFrom,
+  type Snapshot,
+} from 'xstate'
 import type { Subject } from './crashes.ts'
 
 /**

@@ -4,8 +4,16 @@
  * H1: a model is pure and finite: `next` depends on its arguments only, and the keys of its states are finitely many.
  * H2: a machine that spawns or invokes is no model: its children do not move without a running actor. Write its model by hand.
  */
-import { fromTransition, initialTransition, transition, type AnyStateMachine, type InputFrom } from 'xstate'
-import type { EventFromLogic, EventObject, SnapshotFrom } from 'xstate'
+import {
+  fromTransition,
+  initialTransition,
+  transition,
+  type AnyStateMachine,
+  type EventFromLogic,
+  type EventObject,
+  type InputFrom,
+  type SnapshotFrom,
+} from 'xstate'
 import { getShortestPaths, getSimplePaths } from 'xstate/graph'
 
 export interface Model<State, Event extends EventObject> {

@@ -3,13 +3,13 @@
  * everything is made up for.
  */
 import { expect, test } from 'vitest'
-import type { EventLog } from '../../src/log/event-log.ts'
 import { checkShop } from '../support/checker.ts'
 import type { Fleet } from '../support/fleet.ts'
 import { createHttpClient } from '../support/http-client.ts'
 import { failOnLeftovers } from '../support/lifecycle.ts'
 import { startLoad } from '../support/load.ts'
 import { chooseSeed, createRandom } from '../support/random.ts'
+import { countRecords } from '../support/topics.ts'
 import { until } from '../support/until.ts'
 import { createWitness, type OrderJson, type Witness } from '../support/witness.ts'
 import { onEachLog, type World } from '../support/worlds.ts'
@@ -55,17 +55,17 @@ await onEachLog((openWorld, log) => {
       const world = await openWorld()
       const { fleet, witness } = await openShop(world)
       const reporter = keepAsking(`${await fleet.reportUrl()}/report`)
-      const log_ = world.openLog()
+      const eventLog = world.openLog()
 
       const http = createHttpClient()
       const { status, text } = await http.post(`${await fleet.url()}/order/300`)
       expect(status).toBe(201)
       witness.accept((JSON.parse(text) as { order_id: string }).order_id, 300)
-      await until('every pizza to be asked for', async () => (await countRecords(log_, world.topics.pizza)) >= 300)
+      await until('every pizza to be asked for', async () => (await countRecords(eventLog, world.topics.pizza)) >= 300)
       await fleet.kill('orders')
 
       const last = world.topics.stages.get('veggies')!.to
-      await until('every pizza to have its last topping', async () => (await countRecords(log_, last)) >= 300)
+      await until('every pizza to have its last topping', async () => (await countRecords(eventLog, last)) >= 300)
       const report = await http.get(`${await fleet.reportUrl()}/report`)
       const counted = Object.values(JSON.parse(report.text) as Record<string, number>).reduce((sum, n) => sum + n, 0)
       expect(counted).toBe(300)
@@ -125,11 +125,6 @@ function keepAsking(url: string): { stop(): Promise<string[]> } {
       return asked > 0 ? refusals : ['nobody asked']
     },
   }
-}
-
-async function countRecords(log: EventLog, topic: string): Promise<number> {
-  const ends = (await log.ends([topic])).get(topic)!
-  return ends.reduce((sum, end) => sum + end, 0)
 }
 
 async function expectNothingWrong(world: World, fleet: Fleet, witness: Witness): Promise<void> {

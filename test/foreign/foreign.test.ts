@@ -6,11 +6,12 @@ import { describe, expect, test } from 'vitest'
 import type { EventLog } from '../../src/log/event-log.ts'
 import { recipe } from '../../src/menu.ts'
 import { checkShop } from '../support/checker.ts'
-import { append, countRecords, readTopic, startForeignTopping } from '../support/foreign.ts'
+import { append, startForeignTopping } from '../support/foreign.ts'
 import { failOnLeftovers } from '../support/lifecycle.ts'
 import { startLoad } from '../support/load.ts'
 import { chooseSeed, createRandom } from '../support/random.ts'
 import type { ShopProcess } from '../support/shop-process.ts'
+import { countRecords, readTopic } from '../support/topics.ts'
 import { until } from '../support/until.ts'
 import { createWitness, type OrderJson, type Witness } from '../support/witness.ts'
 import { everyRole } from '../support/fleet.ts'
@@ -27,7 +28,10 @@ await onEachLog((openWorld, log) => {
       const written = [
         ['f-1', '{"order_id":"f-1","count":2}'],
         ['f-2', '{"count":1,"note":{"to":["door",2,1.0]},"order_id":"f-2"}'],
-        ['f-3', ' { "big" : 12345678901234567890 , "count" : 3 , "order_id" : "f-3" , "placed_at" : "2026-01-02T03:04:05+02:00" } '],
+        [
+          'f-3',
+          ' { "big" : 12345678901234567890 , "count" : 3 , "order_id" : "f-3" , "placed_at" : "2026-01-02T03:04:05+02:00" } ',
+        ],
       ] as const
       for (const [key, value] of written) await append(events, world.topics.orders, key, value)
 
@@ -37,69 +41,90 @@ await onEachLog((openWorld, log) => {
         ['ready', 1],
         ['ready', 3],
       ])
-      expect(Date.parse(String(orders[0]!.placed_at))).toBeGreaterThan(Date.now() - 60_000)
+      expect(Date.parse(orders[0]!.placed_at)).toBeGreaterThan(Date.now() - 60_000)
       expect(orders[2]!.placed_at).toBe('2026-01-02T01:04:05.000Z')
       await expectNothingWrong(world, shop)
     })
 
-    test('finds its fields, their order and its numbers as it wrote them after every topping', { timeout }, async () => {
-      const { shop, log: events, world } = await openShop(openWorld)
-      await append(events, world.topics.orders, 'f-1', '{"order_id":"f-1","count":1}')
-      await getWhenReady(shop, 'f-1')
-      const written =
-        '{"veggies":"","big":12345678901234567890,"rate":1.0,"tiny":1e-7,"nested":{"b":[1,{"c":null}],"a":-0.0},' +
-        '"order_id":"f-1","text":"ünï\\u0000\\n","cheese":"","sauce":"","meats":"","pizza_id":1}'
-      await append(events, world.topics.pizza, 'f-1', written)
+    test(
+      'finds its fields, their order and its numbers as it wrote them after every topping',
+      { timeout },
+      async () => {
+        const { shop, log: events, world } = await openShop(openWorld)
+        await append(events, world.topics.orders, 'f-1', '{"order_id":"f-1","count":1}')
+        await getWhenReady(shop, 'f-1')
+        const written =
+          '{"veggies":"","big":12345678901234567890,"rate":1.0,"tiny":1e-7,"nested":{"b":[1,{"c":null}],"a":-0.0},' +
+          '"order_id":"f-1","text":"ünï\\u0000\\n","cheese":"","sauce":"","meats":"","pizza_id":1}'
+        await append(events, world.topics.pizza, 'f-1', written)
 
-      const last = world.topics.stages.get('veggies')!.to
-      const topped = await until('the last topping', async () =>
-        (await readTopic(events, last)).map(({ value }) => value!.toString()).find((value) => value.includes('big')),
-      )
-      const { sauce, cheese, meats, veggies } = JSON.parse(topped) as Record<string, string>
-      const expected = written
-        .replace('"veggies":""', `"veggies":${JSON.stringify(veggies)}`)
-        .replace('"cheese":""', `"cheese":${JSON.stringify(cheese)}`)
-        .replace('"sauce":""', `"sauce":${JSON.stringify(sauce)}`)
-        .replace('"meats":""', `"meats":${JSON.stringify(meats)}`)
-      expect(topped).toBe(expected)
-      await shop.stop()
-    })
+        const last = world.topics.stages.get('veggies')!.to
+        const topped = await until('the last topping', async () =>
+          (await readTopic(events, last)).map(({ value }) => value!.toString()).find((value) => value.includes('big')),
+        )
+        const { sauce, cheese, meats, veggies } = JSON.parse(topped) as Record<string, string>
+        const expected = written
+          .replace('"veggies":""', `"veggies":${JSON.stringify(veggies)}`)
+          .replace('"cheese":""', `"cheese":${JSON.stringify(cheese)}`)
+          .replace('"sauce":""', `"sauce":${JSON.stringify(sauce)}`)
+          .replace('"meats":""', `"meats":${JSON.stringify(meats)}`)
+        expect(topped).toBe(expected)
+        await shop.stop()
+      },
+    )
 
     test('gets a topping for each record without pizza_id, in any key order', { timeout }, async () => {
       const { shop, log: events, world } = await openShop(openWorld)
-      await append(events, world.topics.pizza, 'x-1', '{"veggies":"","meats":"","cheese":"","sauce":"","order_id":"x-1"}')
+      await append(
+        events,
+        world.topics.pizza,
+        'x-1',
+        '{"veggies":"","meats":"","cheese":"","sauce":"","order_id":"x-1"}',
+      )
       await append(events, world.topics.pizza, 'x-1', '{"order_id":"x-1"}')
       const last = world.topics.stages.get('veggies')!.to
       await until('both pizzas', async () => (await countRecords(events, last)) === 2)
-      const pizzas = (await readTopic(events, last)).map(({ value }) => JSON.parse(value!.toString()) as Record<string, string>)
+      const pizzas = (await readTopic(events, last)).map(
+        ({ value }) => JSON.parse(value!.toString()) as Record<string, string>,
+      )
       for (const pizza of pizzas) for (const { topping } of recipe) expect(pizza[topping]).toMatch(/./)
       expect(Object.keys(pizzas[0]!)).toEqual(['veggies', 'meats', 'cheese', 'sauce', 'order_id'])
       await shop.stop()
     })
   })
 
-  test('P6: a bad record on any topic becomes a dead letter that says why and where from, and stops nothing', { timeout }, async () => {
-    const { shop, log: events, world } = await openShop(openWorld)
-    await append(events, world.topics.orders, 'known', '{"order_id":"known","count":1}')
-    await getWhenReady(shop, 'known')
-    const expected = await writeBadRecords(world, events)
+  test(
+    'P6: a bad record on any topic becomes a dead letter that says why and where from, and stops nothing',
+    { timeout },
+    async () => {
+      const { shop, log: events, world } = await openShop(openWorld)
+      await append(events, world.topics.orders, 'known', '{"order_id":"known","count":1}')
+      await getWhenReady(shop, 'known')
+      const expected = await writeBadRecords(world, events)
 
-    const { deadLetters } = world.topics
-    await until('the dead letters', async () => (await countRecords(events, deadLetters)) >= expected.length)
-    // Whatever comes later than that would have come before this order is ready.
-    await append(events, world.topics.orders, 'later', '{"order_id":"later","count":12}')
-    const later = await getWhenReady(shop, 'later')
-    expect(later.status).toBe('ready')
+      const { deadLetters } = world.topics
+      await until('the dead letters', async () => (await countRecords(events, deadLetters)) >= expected.length)
+      // Whatever comes later than that would have come before this order is ready.
+      await append(events, world.topics.orders, 'later', '{"order_id":"later","count":12}')
+      const later = await getWhenReady(shop, 'later')
+      expect(later.status).toBe('ready')
 
-    const letters = (await readTopic(events, deadLetters)).map(({ key, value, headers = {} }) => {
-      const { role, reason, topic, partition, offset } = headers
-      return [role, reason, `${topic}/${partition}/${offset}`, key?.toString() ?? null, value?.toString() ?? null].join(' | ')
-    })
-    expect(letters.toSorted()).toEqual(expected.toSorted())
-    expect((await fetch(`${shop.url}/readyz`)).status).toBe(200)
-    expect(await world.verify()).toMatchObject({ code: 0 })
-    await shop.stop()
-  })
+      const letters = (await readTopic(events, deadLetters)).map(({ key, value, headers = {} }) => {
+        const { role, reason, topic, partition, offset } = headers
+        return [
+          role,
+          reason,
+          `${topic}/${partition}/${offset}`,
+          key?.toString() ?? null,
+          value?.toString() ?? null,
+        ].join(' | ')
+      })
+      expect(letters.toSorted()).toEqual(expected.toSorted())
+      expect((await fetch(`${shop.url}/readyz`)).status).toBe(200)
+      expect(await world.verify()).toMatchObject({ code: 0 })
+      await shop.stop()
+    },
+  )
 
   describe('A foreign cheese service in place of ours', () => {
     const menu = ['extra', 'none', 'three cheese', 'goat cheese']
@@ -135,7 +160,10 @@ await onEachLog((openWorld, log) => {
       const { from, to } = world.topics.stages.get('cheese')!
       const written = await countRecords(events, to)
       await startForeignTopping(world, events, { topping: 'cheese', name: 'draws-once-more', serve })
-      await until('the repetition', async () => (await countRecords(events, to)) >= written + (await countRecords(events, from)))
+      await until(
+        'the repetition',
+        async () => (await countRecords(events, to)) >= written + (await countRecords(events, from)),
+      )
       await expectNothingWrong(world, shop, { witness })
     })
   })
@@ -187,7 +215,11 @@ async function writeBadRecords(world: World, events: EventLog): Promise<string[]
   const { orders, pizza, stages } = world.topics
   const [sauced, cheesed, finished] = ['sauce', 'cheese', 'veggies'].map((topping) => stages.get(topping)!.to)
   const expected: string[] = []
-  const write = async (topic: string, value: string | null, letters: ReadonlyArray<readonly [string, string]>): Promise<void> => {
+  const write = async (
+    topic: string,
+    value: string | null,
+    letters: ReadonlyArray<readonly [string, string]>,
+  ): Promise<void> => {
     const { partition, offset } = await append(events, topic, 'known', value)
     const where = `${topic}/${partition}/${offset}`
     for (const [role, reason] of letters) expected.push([role, reason, where, 'known', value].join(' | '))
@@ -204,8 +236,15 @@ async function writeBadRecords(world: World, events: EventLog): Promise<string[]
   ] as const) {
     await write(orders, value, [['orders', reason]])
     await write(pizza, value, [['sauce', reason]])
-    await write(sauced!, value, [['orders', reason], ['cheese', reason]])
-    await write(cheesed!, value, [['orders', reason], ['meats', reason], ['cheese-reporter', reason]])
+    await write(sauced!, value, [
+      ['orders', reason],
+      ['cheese', reason],
+    ])
+    await write(cheesed!, value, [
+      ['orders', reason],
+      ['meats', reason],
+      ['cheese-reporter', reason],
+    ])
     await write(finished!, value, [['orders', reason]])
   }
   for (const count of ['0', '-1', '1.5', '"2"', '10001', 'null']) {

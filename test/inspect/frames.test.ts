@@ -53,10 +53,13 @@ describe('The frames of an order', () => {
     expect(actors.map(({ name }) => name)).toEqual(['order', 'pizza-1', 'pizza-2'])
     expect(actors.map(({ snapshot }) => snapshot.value as string)[0]).toBe('preparing')
     const [order] = actors
-    expect(actors.slice(1).every(({ parentId, rootId }) => parentId === order!.sessionId && rootId === order!.sessionId))
-      .toBe(true)
+    expect(
+      actors.slice(1).every(({ parentId, rootId }) => parentId === order!.sessionId && rootId === order!.sessionId),
+    ).toBe(true)
     expect(JSON.parse(actors[1]!.definition!)).toMatchObject({ id: 'pizza', initial: 'sauce' })
-    const pizza = frames.filter((frame) => frame.type === '@xstate.snapshot' && frame.sessionId === actors[1]!.sessionId)
+    const pizza = frames.filter(
+      (frame) => frame.type === '@xstate.snapshot' && frame.sessionId === actors[1]!.sessionId,
+    )
     const states = pizza.map((frame) => (frame as { snapshot: { value: string } }).snapshot.value)
     expect(states.at(-1)).toBe('ready')
     expect([...states].sort()).not.toContain('sauce')

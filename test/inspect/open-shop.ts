@@ -21,7 +21,19 @@ export interface OpenShop {
 
 export async function openShop(args: readonly string[] = [], env: Record<string, string> = {}): Promise<OpenShop> {
   const dir = mkdtempSync(join(tmpdir(), 'pizza-page-'))
-  const argv = ['--data', dir, '--port', '0', '--report-port', '0', '--checkpoint-ms', '5', '--drain-ms', '5000', ...args]
+  const argv = [
+    '--data',
+    dir,
+    '--port',
+    '0',
+    '--report-port',
+    '0',
+    '--checkpoint-ms',
+    '5',
+    '--drain-ms',
+    '5000',
+    ...args,
+  ]
   const parsed = parseConfig({ argv, env, readFile: () => '', version: '0' })
   if (parsed.kind !== 'start') throw new Error(JSON.stringify(parsed))
   const log = createMemoryLog()

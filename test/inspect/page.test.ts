@@ -98,7 +98,11 @@ describe('The page', () => {
     const { url, log } = await openShop()
     await log.append([{ topic: 'pizza', key: 'k', value: '<img src=x onerror=alert(1)>' }])
     const view = await findMessage<ShopView>(`${url}/live/shop`, ({ dead_letters }) => dead_letters.total === 1)
-    expect(view.dead_letters.newest[0]).toMatchObject({ role: 'sauce', reason: 'not-json', source: /^pizza \/ \d \/ 0$/ })
+    expect(view.dead_letters.newest[0]).toMatchObject({
+      role: 'sauce',
+      reason: 'not-json',
+      source: /^pizza \/ \d \/ 0$/,
+    })
     expect(view.roles.find(({ role }) => role === 'sauce')).toMatchObject({ dead_letters: 1 })
   })
 })

@@ -3,28 +3,18 @@
  * this project's records.
  */
 import { onTestFinished } from 'vitest'
-import type { Coordinates, EventLog, LogRecord } from '../../src/log/event-log.ts'
+import type { Coordinates, EventLog } from '../../src/log/event-log.ts'
 import type { World } from './worlds.ts'
 
 /** Appends one value as a foreign producer would. `null` is a tombstone. */
-export async function append(log: EventLog, topic: string, key: string | null, value: string | null): Promise<Coordinates> {
+export async function append(
+  log: EventLog,
+  topic: string,
+  key: string | null,
+  value: string | null,
+): Promise<Coordinates> {
   const [at] = await log.append([{ topic, key, value }])
   return at!
-}
-
-/** Reads everything a topic holds, partition by partition. */
-export async function readTopic(log: EventLog, topic: string): Promise<LogRecord[]> {
-  const ends = (await log.ends([topic])).get(topic)!
-  const records: LogRecord[] = []
-  for (const [partition, to] of ends.entries()) {
-    for await (const page of log.read({ topic, partition }, { from: 0, to })) records.push(...page)
-  }
-  return records
-}
-
-/** How many records a topic holds. */
-export async function countRecords(log: EventLog, topic: string): Promise<number> {
-  return (await log.ends([topic])).get(topic)!.reduce((sum, end) => sum + end, 0)
 }
 
 /**

@@ -36,7 +36,9 @@ const partitions = 6
 
 /** Defines tests on the embedded log, and the same on Kafka where a broker can run. */
 export async function onEachLog(define: (openWorld: OpenWorld, log: World['log']) => void): Promise<void> {
-  describe('on the embedded log', () => define(openEmbeddedWorld, 'embedded'))
+  describe('on the embedded log', () => {
+    define(openEmbeddedWorld, 'embedded')
+  })
   const canRun = await kafkaAvailable()
   describe.skipIf(!canRun)(`on Kafka (${needsKafka})`, () => {
     let broker: TestBroker | undefined

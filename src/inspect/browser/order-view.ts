@@ -3,7 +3,7 @@
  * everything shows the order as it was after that event.
  */
 import { html } from 'htm/preact'
-import { useEffect, useMemo, useState } from 'preact/hooks'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { HistoryEntry } from '../../actors/orders.ts'
 import type { DrawnChart } from '../draw.ts'
 import { getHistory, getOrder, useCharts, type OrderAnswer } from './api.ts'
@@ -144,13 +144,18 @@ function Stepper({ history, version, isPinned, show }: StepperProps) {
 
 /** Left and right step through the events, wherever they mean nothing else. */
 function useArrowKeys(version: number, last: number, show: (version: number) => void): void {
+  // Keys may come faster than the page is drawn: each step is taken from the last one and not from what is shown.
+  const at = useRef(version)
+  at.current = version
   useEffect(() => {
     const step = (event: KeyboardEvent) => {
       const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key]
       const isTaken = event.target instanceof HTMLInputElement || event.ctrlKey || event.metaKey || event.altKey
       if (by === undefined || isTaken) return
-      const next = version + by
-      if (next >= 1 && next <= last) show(next)
+      const next = at.current + by
+      if (next < 1 || next > last) return
+      at.current = next
+      show(next)
     }
     addEventListener('keydown', step)
     return () => removeEventListener('keydown', step)

@@ -31,11 +31,11 @@ export function StepDetail({ orderId, entry }: { orderId: string; entry: History
       </div>
     </dl>
     ${problem && html`<${Problem} text=${problem} />`}
-    <h4>Changes</h4>
+    <h3>Changes</h3>
     ${step ? html`<${Changes} step=${step} />` : html`<p class="muted">…</p>`}
-    <h4>Key as stored</h4>
+    <h3>Key as stored</h3>
     <pre tabindex="0">${step ? (step.record?.key ?? 'none') : '…'}</pre>
-    <h4>Value as stored</h4>
+    <h3>Value as stored</h3>
     <pre tabindex="0">${step ? toValueText(step) : '…'}</pre>
   </div>`
 }
