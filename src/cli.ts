@@ -48,7 +48,7 @@ export function printHelp(roles: readonly string[]): string {
   const codes = Object.entries(exitCodes).map(
     ([name, code]) => [`${code} ${name}`, exitMeanings[name as ExitName]] as const,
   )
-  const lists = [printList('Only in the environment, with --config:', variables), printList('Exit codes:', codes)]
+  const lists = [printList('Only in the environment:', variables), printList('Exit codes:', codes)]
   return [createProgram(roles).helpInformation(), ...lists].join('\n')
 }
 

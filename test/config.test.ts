@@ -43,6 +43,7 @@ describe('A configuration', () => {
     expect(started(parse(''))).toEqual({
       roles: ['orders', 'sauce', 'cheese', 'meats', 'veggies', 'cheese-reporter'],
       http: { host: '127.0.0.1', port: 5000, reportPort: 5001, countMax: 1000, waitMsMax: 30_000, pageRowsMax: 1000 },
+      page: { reportUrl: 'http://127.0.0.1:5001', token: expect.any(Function), inspectorOrdersMax: 0 },
       dataDir: './data',
       log: { kind: 'sqlite' },
       groupId: 'pizza-actors',
@@ -59,12 +60,13 @@ describe('A configuration', () => {
 
   test('takes every option from the command line', () => {
     const words =
-      'sauce orders --host 0.0.0.0 --port 1 --report-port=2 --data d --partitions 3 --replication-factor 4 --topic-prefix dev- ' +
+      'sauce orders --host 0.0.0.0 --port 1 --report-port=2 --report-url https://r.example --data d --partitions 3 --replication-factor 4 --topic-prefix dev- ' +
       '--last-topic done --order-count-max 5 --live-actors-max 6 --checkpoint-ms 7 --checkpoint-orders-max 8 --drain-ms 9 ' +
       '--wait-ms-max 10 --page-rows-max 11 --log-level warn --demo 0.5'
     expect(started(parse(words))).toEqual({
       roles: ['orders', 'sauce'],
       http: { host: '0.0.0.0', port: 1, reportPort: 2, countMax: 5, waitMsMax: 10, pageRowsMax: 11 },
+      page: { reportUrl: 'https://r.example', token: expect.any(Function), inspectorOrdersMax: 0 },
       dataDir: 'd',
       log: { kind: 'sqlite' },
       groupId: 'pizza-actors',
@@ -90,6 +92,20 @@ describe('A configuration', () => {
     expect(config.http).toMatchObject({ port: 8000, reportPort: 7001 })
     expect(config).toMatchObject({ drainMs: 10_000, demoOrdersPerSecond: 3 })
     expect(new Set(Object.values(settings).map(({ env }) => env)).size).toBe(Object.keys(settings).length)
+  })
+
+  test('takes the token of the page from the environment and shows it to nobody', () => {
+    const config = started(parse('', { env: { PIZZA_PAGE_TOKEN: 's3cret' } }))
+    expect(config.page.token()).toBe('s3cret')
+    expect(JSON.stringify(config) + inspect(config, { depth: null })).not.toContain('s3cret')
+  })
+
+  test('shows orders in the Stately inspector only on loopback', () => {
+    expect(started(parse('--inspector')).page.inspectorOrdersMax).toBe(20)
+    expect(parse('--inspector 5 --host 0.0.0.0')).toMatchObject({
+      kind: 'problems',
+      problems: [expect.stringContaining('--inspector: expected --host 127.0.0.1')],
+    })
   })
 
   test('takes a demo without a rate as 2 orders a second', () => {

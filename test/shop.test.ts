@@ -133,12 +133,12 @@ describe('The shop as one process', () => {
 
   test('continues an event stream over a kill -9 without a gap or a repetition (P2 P3)', { timeout }, async () => {
     const world = await openEmbeddedWorld()
-    const first = await world.start()
+    // Without cheese no order becomes ready: the stream stays open until the process dies.
+    const first = await world.start({ roles: everyRole.filter((role) => role !== 'cheese') })
     const orderId = await place(first, 500)
     const seen: SseEvent[] = []
     for await (const event of tolerant(readEvents(`${first.url}/order/${orderId}/events`))) {
       seen.push(event)
-      // In the middle of the order: the process dies while the stream is open.
       if (seen.length === 400) void first.kill()
     }
     await first.kill()
@@ -164,7 +164,7 @@ describe('Two processes of one role on one file', () => {
     const [shareOfFirst, shareOfSecond] = [await findShare(rest, sauces, 0), await findShare(rest, sauces, 1)]
     expect(shareOfFirst.size).toBe(3)
     expect(shareOfSecond.size).toBe(3)
-    expect(shareOfFirst.isDisjointFrom(shareOfSecond), 'no partition has two owners').toBe(true)
+    expect(new Set([...shareOfFirst, ...shareOfSecond]).size, 'no partition has two owners').toBe(6)
 
     await sauces[1]!.kill()
     const witness = createWitness()

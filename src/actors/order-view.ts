@@ -4,7 +4,15 @@ import { pizzaKey } from '../machines/order.machine.ts'
 import type { OrderActor, OrderMachine } from './live-order.ts'
 import { toMachineEvent, toSnapshot, type JournalEntry, type OrderSnapshot } from './order-envelope.ts'
 import type { StoredOrder } from './order-store.ts'
-import type { HistoryEntry, HistoryStep, Moment, OrderSummary, OrderView, PizzaInProgress, PizzaView } from './orders.ts'
+import type {
+  HistoryEntry,
+  HistoryStep,
+  Moment,
+  OrderSummary,
+  OrderView,
+  PizzaInProgress,
+  PizzaView,
+} from './orders.ts'
 
 /** An instant as the API writes it: ISO 8601, UTC; `null` for 0. */
 export function toInstant(at: number): string | null {

@@ -53,7 +53,7 @@ export function createGuard({ host, token = '' }: { host: string; token?: string
 }
 
 /** Whether an address or a name can only be this machine. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return /^(?:localhost|.+\.localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/i.test(host)
 }
 

@@ -99,7 +99,7 @@ export async function layOut(chart: Chart): Promise<Layout> {
 }
 
 /** How wide a text is in a common sans-serif font, a little generously: nobody here can ask a font. */
-export function measure(text: string, fontSize: number): number {
+function measure(text: string, fontSize: number): number {
   let em = 0
   for (const character of text) em += widthOf(character)
   return Math.ceil(em * fontSize)

@@ -50,11 +50,6 @@ export function toChart(machine: AnyStateMachine): Chart {
   return { id: machine.id, states, edges: states.flatMap(toEdges) }
 }
 
-/** Every state of a chart, nested ones included. */
-export function allStates(states: readonly ChartState[]): ChartState[] {
-  return states.flatMap((state) => [state, ...allStates(state.states)])
-}
-
 function toStates(parent: AnyStateNode): ChartState[] {
   const initial = new Set(parent.initial?.target.map(({ id }) => id))
   return Object.values(parent.states).map((node) => ({

@@ -59,7 +59,7 @@ export async function tellFrames(options: FramesOptions, signal: AbortSignal): P
   }
   const rootId = shadow.sessionId
   for (const actorRef of [shadow, ...childrenOf(shadow)]) {
-    inspector.inspect.next?.({ type: '@xstate.actor', actorRef, rootId } as InspectionEvent)
+    inspector.inspect.next?.({ type: '@xstate.actor', actorRef, rootId })
   }
   let isOpen = await flush()
   if (!isOpen || order.status === 'ready') return true

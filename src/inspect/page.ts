@@ -49,7 +49,7 @@ export interface Page {
   close(): void
 }
 
-export const pageLimits: PageLimits = { pagesMax: 1_000, ordersTickMs: 500, shopTickMs: 1_000 }
+const pageLimits: PageLimits = { pagesMax: 1_000, ordersTickMs: 500, shopTickMs: 1_000 }
 
 const liveOrdersMax = 50
 
@@ -113,7 +113,7 @@ export function createPage(options: PageOptions): Page {
     routes.push({
       method: 'GET',
       path: '/inspector',
-      summary: 'Shows new orders, or the one named by `order`, in the Stately inspector.',
+      summary: 'Shows new orders, or the one named by order, in the Stately inspector.',
       handle: async (req, res) => {
         const { inspector } = await load()
         res.setHeader('content-security-policy', inspectorPolicy)

@@ -66,6 +66,13 @@ export function deleteBelow(storage: MemoryStorage, at: TopicPartition, offset: 
   partition.start = Math.max(partition.start, offset)
 }
 
+/** Takes a member out of its group, as a log does that takes it for dead; the member itself learns of it when it claims or commits. */
+export function evictMember(storage: MemoryStorage, groupId: string, pick: (count: number) => number): void {
+  const members = [...(storage.groups.get(groupId)?.members.keys() ?? [])]
+  const member = members[pick(members.length)]
+  if (member !== undefined) removeMember(storage, groupId, member)
+}
+
 export interface MemoryLogOptions {
   readonly storage?: MemoryStorage
   readonly schedule?: Schedule

@@ -19,12 +19,17 @@ describe.skipIf(!browserAvailable())(
 
     const start = async (world?: World) => {
       const shop = await (world ?? (await openEmbeddedWorld())).start()
-      return { shop, url: shop.url! }
+      const stop = async () => {
+        // A page that is left open complains that its stream has ended.
+        await Promise.all(browser.contexts().map((context) => context.close()))
+        expect(await shop.stop()).toBe(0)
+      }
+      return { stop, url: shop.url! }
     }
 
     await onEachLog((openWorld) => {
       test('shows an order waiting for its cheese, then going to ready, without a reload', async () => {
-        const { shop, url } = await start(await openWorld())
+        const { stop, url } = await start(await openWorld())
         const page = await openPage(browser, `${url}/#/shop`)
         await page.getByRole('button', { name: 'stop cheese', exact: true }).click()
         await page.getByRole('button', { name: 'start cheese', exact: true }).waitFor()
@@ -47,12 +52,12 @@ describe.skipIf(!browserAvailable())(
         await page.getByRole('img', { name: 'State chart of the order; it is in ready' }).waitFor()
         await page.getByRole('button', { name: 'Pizza 2: ready' }).waitFor()
         expect(await page.evaluate('window.isSamePage')).toBe(true)
-        await shop.stop()
+        await stop()
       })
     })
 
     test('moves a watched order by itself from state to state', async () => {
-      const { shop, url } = await start()
+      const { stop, url } = await start()
       const post = (path: string) => fetch(url + path, { method: 'POST' })
       await post('/roles/sauce/stop')
       await post('/roles/veggies/stop')
@@ -63,12 +68,12 @@ describe.skipIf(!browserAvailable())(
         if (next) await post(next)
       }
       await page.getByText('Event 5 of 5').waitFor()
-      await shop.stop()
+      await stop()
     })
 
     test('steps through a finished order as its history has it, and a link shows the same after a restart', async () => {
       const world = await openEmbeddedWorld()
-      const { shop, url } = await start(world)
+      const { stop, url } = await start(world)
       const id = await place(url, 3)
       const history = await readHistory(url, id)
       const page = await openPage(browser, `${url}/#/order/${id}`)
@@ -81,18 +86,18 @@ describe.skipIf(!browserAvailable())(
       await compare(page, history, history[1]!)
       await page.getByRole('slider', { name: 'Event' }).press('End')
       await compare(page, history, history.at(-1)!)
-      await shop.stop()
+      await stop()
 
       const again = await start(world)
       const deep = await openPage(browser, `${again.url}/#/order/${id}?event=6`)
       await compare(deep, history, history[5]!)
       await deep.reload()
       await compare(deep, history, history[5]!)
-      await again.shop.stop()
+      await again.stop()
     })
 
     test('finds an order by its id, filters by status, and turns to older orders', async () => {
-      const { shop, url } = await start()
+      const { stop, url } = await start()
       const ids = []
       for (let n = 0; n < 60; n++) ids.push(await place(url, 1))
       await readHistory(url, ids.at(-1)!)
@@ -107,22 +112,22 @@ describe.skipIf(!browserAvailable())(
       await page.getByLabel('Order id').fill(ids[3]!)
       await page.getByRole('button', { name: 'Find' }).click()
       await page.getByRole('heading', { name: `Order ${ids[3]}` }).waitFor()
-      await shop.stop()
+      await stop()
     })
 
     test('shows dead letters as text', async () => {
       const world = await openEmbeddedWorld()
-      const { shop, url } = await start(world)
+      const { stop, url } = await start(world)
       const page = await openPage(browser, `${url}/#/shop`)
       const evil = '<img src=x onerror="document.title=1"><b>bold</b>'
       await world.openLog().append([{ topic: 'pizza', key: 'k', value: evil }])
       await page.getByText(evil).waitFor()
       expect(await page.locator('pre b, pre img').count()).toBe(0)
-      await shop.stop()
+      await stop()
     })
 
     test('stays usable with a thousand pizzas', async () => {
-      const { shop, url } = await start()
+      const { stop, url } = await start()
       const id = await place(url, 1_000)
       const history = await readHistory(url, id)
       const page = await openPage(browser, `${url}/#/order/${id}?event=2500`)
@@ -135,11 +140,11 @@ describe.skipIf(!browserAvailable())(
       await page.getByRole('button', { name: /^ready/ }).click()
       await page.getByRole('button', { name: 'Now' }).click()
       await page.getByRole('button', { name: 'Pizza 1000: ready' }).waitFor()
-      await shop.stop()
+      await stop()
     })
 
     test.each(['light', 'dark'] as const)('has nothing for axe to find (%s, also on a phone)', async (colorScheme) => {
-      const { shop, url } = await start()
+      const { stop, url } = await start()
       await fetch(`${url}/roles/meats/stop`, { method: 'POST' })
       const id = await place(url, 4)
       for (const viewport of [
@@ -162,7 +167,7 @@ describe.skipIf(!browserAvailable())(
         const [red] = /\d+/.exec(ground)!
         expect(Number(red) < 128).toBe(colorScheme === 'dark')
       }
-      await shop.stop()
+      await stop()
     })
   },
   120_000,

@@ -2,7 +2,10 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { createOrdersRoutes, createReportAppRoutes } from '../../src/http/app.ts'
 import { toPathTemplate, type Route } from '../../src/http/exchange.ts'
+import { createGuard } from '../../src/http/origin.ts'
 import { problems } from '../../src/http/problem.ts'
+import { createInspectorCalls } from '../../src/inspect/inspector.ts'
+import { createPage } from '../../src/inspect/page.ts'
 import { createFakeOrders } from './fake-orders.ts'
 import { limits } from './shop.ts'
 
@@ -31,6 +34,26 @@ describe('The API reference', () => {
       new AbortController().signal,
     )
     expect(tableUnder('Calls of the orders role')).toEqual(toRows(routes))
+  })
+
+  test('lists the calls of the page as the code has them', async () => {
+    const guard = createGuard({ host: '127.0.0.1' })
+    const none = {} as never
+    const page = createPage({
+      orders: none,
+      machines: [],
+      census: none,
+      progress: none,
+      deadLetters: none,
+      roles: none,
+      report: none,
+      guard,
+      countMax: 1,
+      hasInspector: true,
+      logger,
+    })
+    const inspector = createInspectorCalls({ orders: none, machine: none, guard, logger, newOrdersMax: 1 })
+    expect(tableUnder('Calls of the page')).toEqual(toRows([...page.routes, ...inspector.routes]))
   })
 
   test('lists the calls of the cheese reporter as the code has them', () => {

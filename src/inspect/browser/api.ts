@@ -10,7 +10,7 @@ export const controls = settings['controls'] as 'open' | 'token' | 'off'
 export const countMax = Number(settings['countMax'])
 
 /** An answer that is no success, with what the server says about it. */
-export class ProblemAnswer extends Error {
+class ProblemAnswer extends Error {
   readonly status: number
   constructor(status: number, detail: string) {
     super(detail)
@@ -33,7 +33,7 @@ export async function getHistory(id: string): Promise<readonly HistoryEntry[]> {
 let charts: Promise<readonly DrawnChart[]> | undefined
 
 /** The machines' charts; asked for once. */
-export function getCharts(): Promise<readonly DrawnChart[]> {
+function getCharts(): Promise<readonly DrawnChart[]> {
   charts ??= getJson<{ charts: DrawnChart[] }>('/charts').then((answer) => answer.charts)
   charts.catch(() => (charts = undefined))
   return charts

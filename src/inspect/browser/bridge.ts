@@ -26,5 +26,3 @@ socket.addEventListener('message', ({ data }: MessageEvent<string>) => {
   waiting.push(message)
   if (waiting.length > waitingMax) waiting.shift()
 })
-
-export {}

@@ -10,7 +10,7 @@ export interface Place {
 }
 
 /** Reads the address: `#/order/{id}?event=17`. */
-export function parsePlace(hash: string): Place {
+function parsePlace(hash: string): Place {
   const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?', 2)
   const [view = '', id = ''] = path.split('/').map(decodePart)
   return { view: view || 'orders', id, query: new URLSearchParams(query) }

@@ -24,6 +24,7 @@ export function ShopView() {
         : html`<div class="shop-grid">
             <div class="column">
               <${Roles} roles=${data.roles} />
+              <${TimeInState} states=${data.census.states} />
               <${CheeseReport} report=${data.report} />
               <${DeadLetters} letters=${data.dead_letters.newest} total=${data.dead_letters.total} />
             </div>
@@ -98,6 +99,12 @@ function Pizzas({ census }: { census: ShopData['census'] }) {
       ${`${formatCount(census.open_orders)} open ${noun}${census.is_complete ? '' : ', still counting'}`}
     </p>
     ${chart && html`<${ChartView} chart=${chart} badges=${badges} label=${`Pizzas of open orders by state: ${spoken}`} />`}
+  </div>`
+}
+
+function TimeInState({ states }: { states: readonly StateCount[] }) {
+  return html`<div class="card panel">
+    <h2>Time in state</h2>
     <table>
       <caption class="sr">
         How long pizzas stay in each state
@@ -111,7 +118,7 @@ function Pizzas({ census }: { census: ShopData['census'] }) {
         </tr>
       </thead>
       <tbody>
-        ${census.states.map(
+        ${states.map(
           ({ state, pizzas, p50_ms, p99_ms }: StateCount) =>
             html`<tr key=${state}>
               <th scope="row">${state}</th>

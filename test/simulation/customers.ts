@@ -1,0 +1,80 @@
+/**
+ * Customers. Place orders with an idempotency key until they are told that the shop took them, and look at them now and then; the
+ * witness remembers what they were told. They live in a process that nothing happens to, and believe no dead one.
+ */
+import type { Orders, OrderView } from '../../src/actors/orders.ts'
+import type { Random } from '../support/random.ts'
+import type { Witness } from '../support/witness.ts'
+import type { Cluster } from './cluster.ts'
+
+export interface Customers {
+  /** Every order was taken, and every customer has looked often enough. */
+  readonly areDone: boolean
+  readonly accepted: ReadonlyMap<string, number>
+}
+
+export interface CustomersOptions {
+  readonly cluster: Cluster
+  readonly witness: Witness
+  readonly random: Random
+  /** Pizzas of each order. */
+  readonly orders: readonly number[]
+  readonly say: (line: string) => void
+}
+
+const requestMs = 1_500
+const looks = 6
+
+/** Lets the customers in. */
+export function startCustomers(options: CustomersOptions): Customers {
+  const { cluster, witness, random, orders, say } = options
+  let busy = orders.length
+
+  const customer = async (count: number, index: number): Promise<void> => {
+    await cluster.world.sleep(random.below(1 + 40 * index))
+    const key = `customer-${index}`
+    let orderId: string | undefined
+    while (orderId === undefined) {
+      const answer = await ask(cluster, (shop) => shop.place({ count, idempotencyKey: key }))
+      if (answer === undefined) await cluster.world.sleep(30)
+      else orderId = answer.order_id
+    }
+    say(`customer ${index} has order ${orderId} of ${count}`)
+    witness.accept(orderId, count)
+    for (let look = 0; look < looks; look++) {
+      await cluster.world.sleep(random.below(60))
+      const answered = witness.look(orderId)
+      const answer = await ask(cluster, async (shop) => ({ order: await shop.get(orderId) }))
+      if (answer !== undefined) answered(answer.order && toJson(answer.order))
+    }
+  }
+
+  orders.forEach((count, index) => {
+    const leave = (): void => void busy--
+    customer(count, index).then(leave, (error: unknown) => {
+      witness.blame(`A customer fell over: ${String(error)}`)
+      leave()
+    })
+  })
+  return {
+    get areDone() {
+      return busy === 0
+    },
+    accepted: witness.accepted,
+  }
+}
+
+/** Asks the shop. @returns undefined when it has not answered in time, refuses, or has died meanwhile. */
+export async function ask<T>(cluster: Cluster, question: (shop: Orders) => Promise<T>): Promise<T | undefined> {
+  const instance = cluster.orders()
+  if (instance?.orders === undefined) return undefined
+  const { process, orders } = instance
+  const answer = question(orders).catch(() => undefined)
+  const tooLate = cluster.world.sleep(requestMs).then(() => undefined)
+  const answered = await Promise.race([answer, tooLate])
+  return process.isAlive ? answered : undefined
+}
+
+export function toJson({ id, count, status, pizzas, in_progress }: OrderView) {
+  return { id, count, status, pizzas, in_progress }
+}

@@ -1,0 +1,133 @@
+/**
+ * Disks. The two state stores of a simulation, in memory: what survives a crash is what a checkpoint has written, all of it or
+ * nothing. Same answers as the real ones (src/actors/order-store.ts, report-store.ts), which test/simulation/disks.test.ts proves.
+ */
+import { parseEntries, printEntries } from '../../src/actors/order-envelope.ts'
+import type { JournalChunk, OrderStore, StoredOrder } from '../../src/actors/order-store.ts'
+import type { ReportStore } from '../../src/actors/report-store.ts'
+import { setPosition, type MutablePositions } from '../../src/actors/positions.ts'
+import type { LogRecord, Positions } from '../../src/log/event-log.ts'
+
+/** What can go wrong while a checkpoint is written. Throws when the disk refuses. */
+export interface DiskHooks {
+  beforeWrite(): void
+  afterWrite(): void
+}
+
+export interface Disk<Store> {
+  /** Opens what is on the disk. */
+  open(hooks?: DiskHooks): Store
+  /** Deletes it, as a person deletes a file. */
+  wipe(): void
+}
+
+const noHooks: DiskHooks = { beforeWrite() {}, afterWrite() {} }
+
+export function createOrderDisk(): Disk<OrderStore> {
+  let lives = 0
+  let disk = createEmpty()
+
+  function createEmpty() {
+    return {
+      epoch: String(++lives).padStart(8, '0'),
+      positions: new Map() as MutablePositions,
+      held: [] as LogRecord[],
+      orders: new Map<string, StoredOrder>(),
+      chunks: [] as (Omit<JournalChunk, 'entries'> & { text: string })[],
+    }
+  }
+  const toChunk = ({ text, ...chunk }: (typeof disk.chunks)[number]): JournalChunk => ({
+    ...chunk,
+    entries: parseEntries(text),
+  })
+
+  const write: OrderStore['checkpoint'] = ({ orders, positions, held }) => {
+    const written: JournalChunk[] = []
+    for (const { entries, ...order } of orders) {
+      disk.orders.set(order.order_id, order)
+      if (entries.length === 0) continue
+      const { order_id, status, version } = order
+      const seq = disk.chunks.length + 1
+      const firstVersion = version - entries.length + 1
+      disk.chunks.push({ seq, order_id, firstVersion, status, text: printEntries(entries) })
+      written.push({ seq, order_id, firstVersion, entries, status })
+    }
+    disk.held = [...held]
+    move(disk.positions, positions)
+    return written
+  }
+
+  const open = ({ beforeWrite, afterWrite } = noHooks): OrderStore => ({
+    epoch: disk.epoch,
+    positions: () => copy(disk.positions),
+    held: () => [...disk.held],
+    load: (orderId) => disk.orders.get(orderId),
+    checkpoint(checkpoint) {
+      beforeWrite()
+      const written = write(checkpoint)
+      afterWrite()
+      return written
+    },
+    list({ status, after, limit }) {
+      const isAfter = (order: StoredOrder): boolean => after === undefined || compareAge(order, after) > 0
+      const picked = [...disk.orders.values()].filter((o) => (status === undefined || o.status === status) && isAfter(o))
+      return picked.toSorted((a, b) => compareAge(a, toCursor(b))).slice(0, limit)
+    },
+    journal: (orderId) => disk.chunks.filter(({ order_id }) => order_id === orderId).map(toChunk),
+    journalAfter: (after, limit) => disk.chunks.slice(after, after + limit).map(toChunk),
+    lastSeq: () => disk.chunks.length,
+    counts() {
+      const ready = [...disk.orders.values()].filter(({ status }) => status === 'ready').length
+      return { preparing: disk.orders.size - ready, ready }
+    },
+    hold: () => ({ release() {} }),
+    all: () => disk.orders.values(),
+    close() {},
+  })
+
+  return { open, wipe: () => void (disk = createEmpty()) }
+}
+
+export function createReportDisk(): Disk<ReportStore> {
+  const createEmpty = () => ({
+    counts: new Map<string, number>(),
+    counted: new Map<string, Uint8Array>(),
+    positions: new Map() as MutablePositions,
+  })
+  let disk = createEmpty()
+  const open = ({ beforeWrite, afterWrite } = noHooks): ReportStore => ({
+    counts: () => new Map(disk.counts),
+    counted: (orderId) => disk.counted.get(orderId)?.slice(),
+    positions: () => copy(disk.positions),
+    checkpoint({ counts, counted, positions }) {
+      beforeWrite()
+      for (const [choice, pizzas] of counts) disk.counts.set(choice, pizzas)
+      for (const [orderId, bits] of counted) disk.counted.set(orderId, bits.slice())
+      move(disk.positions, positions)
+      afterWrite()
+    },
+    hold: () => ({ release() {} }),
+    close() {},
+  })
+  return { open, wipe: () => void (disk = createEmpty()) }
+}
+
+function move(stored: MutablePositions, moved: Positions): void {
+  for (const [topic, ofTopic] of moved) for (const [partition, to] of ofTopic) setPosition(stored, topic, partition, to)
+}
+
+function copy(positions: Positions): Positions {
+  return new Map([...positions].map(([topic, ofTopic]) => [topic, new Map(ofTopic)]))
+}
+
+interface Age {
+  readonly placedAt: number
+  readonly orderId: string
+}
+
+const toCursor = ({ placedAt, order_id }: StoredOrder): Age => ({ placedAt, orderId: order_id })
+
+/** Newest first. */
+function compareAge(order: StoredOrder, than: Age): number {
+  return than.placedAt - order.placedAt || (order.order_id < than.orderId ? 1 : -1)
+}

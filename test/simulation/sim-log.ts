@@ -1,0 +1,60 @@
+/**
+ * Simulated log: stands between a role and its memory-log. Every call takes time before and after it is done, so that a crash can
+ * come between, and may fail: with nothing done, or with everything done and the answer lost.
+ */
+import { LogError, type Consumer, type ConsumeOptions, type EventLog } from '../../src/log/event-log.ts'
+import type { Faults } from './faults.ts'
+import type { SimProcess } from './scheduler.ts'
+
+export function createSimLog(log: EventLog, process: SimProcess, faults: Faults): EventLog {
+  const call = async <T>(work: () => Promise<T>): Promise<T> => {
+    await process.step()
+    if (faults.happens('call refused')) throw new LogError('unavailable', 'The simulation refuses')
+    const result = await work()
+    await process.step()
+    if (faults.happens('answer lost')) throw new LogError('unavailable', 'The simulation lost the answer')
+    return result
+  }
+  const wrapConsumer = (consumer: Consumer): Consumer => ({
+    ...consumer,
+    commit: (positions) => call(() => consumer.commit(positions)),
+  })
+  return {
+    ...log,
+    append: (records, options) => call(() => log.append(records, options)),
+    sync: () => call(() => log.sync()),
+    starts: (topics) => call(() => log.starts(topics)),
+    ends: (topics) => call(() => log.ends(topics)),
+    committed: (groupId, topics) => call(() => log.committed(groupId, topics)),
+    async consume(options) {
+      const consumer = await log.consume(wrapHandlers(options, process, faults))
+      await process.step()
+      return wrapConsumer(consumer)
+    },
+  }
+}
+
+function wrapHandlers(options: ConsumeOptions, process: SimProcess, faults: Faults): ConsumeOptions {
+  const { onAssigned } = options
+  return {
+    ...options,
+    ...(onAssigned && {
+      async onAssigned(partitions) {
+        await process.step()
+        const assignment = await onAssigned(partitions)
+        await process.step()
+        return assignment
+      },
+    }),
+    async onBatch(records) {
+      await process.step()
+      if (faults.happens('batch refused')) throw new Error('The simulation refuses the batch')
+      await options.onBatch(records)
+      await process.step()
+      if (faults.happens('batch again')) throw new Error('The simulation hands the batch out again')
+      if (!faults.happens('batch twice')) return
+      await options.onBatch(records)
+      await process.step()
+    },
+  }
+}

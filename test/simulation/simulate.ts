@@ -1,0 +1,151 @@
+/**
+ * Simulate. Runs the real roles through the world of one plan: faults, then healing, then the check. One plan is one run, bit for bit.
+ */
+import { createMemoryLog, createMemoryStorage } from '../../src/log/memory-log.ts'
+import type { Logger } from '../../src/logger.ts'
+import { recipe } from '../../src/menu.ts'
+import { createTopics } from '../../src/topics.ts'
+import { createRandom, type Random } from '../support/random.ts'
+import { createWitness } from '../support/witness.ts'
+import { checkPromises, isCalm, type CheckOptions } from './check.ts'
+import { createCluster, type Cluster } from './cluster.ts'
+import { startCustomers } from './customers.ts'
+import { createFaults, type Faults } from './faults.ts'
+import type { Mutation } from './mutation.ts'
+import { roles, type Plan, type PlannedFault } from './plan.ts'
+import { createScheduler, type Scheduler } from './scheduler.ts'
+import { startStrangers } from './strangers.ts'
+
+export interface Outcome {
+  /** What is wrong; empty when every promise held. */
+  readonly violations: readonly string[]
+  readonly steps: number
+  /** How long the run took in the simulated world, in milliseconds. */
+  readonly simulatedMs: number
+  /** Equal for equal runs. */
+  readonly hash: number
+  /** How often each kind of fault happened. */
+  readonly faults: ReadonlyMap<string, number>
+  /** What happened, line by line; empty unless asked for. */
+  readonly trace: readonly string[]
+}
+
+export interface SimulateOptions {
+  readonly mutation?: Mutation
+  readonly hasTrace?: boolean
+}
+
+/** A shop that is not calm after so much has not calmed down (P5). */
+const healStepsMax = 30_000
+
+/** Runs one plan. */
+export async function simulate(plan: Plan, { mutation, hasTrace = false }: SimulateOptions = {}): Promise<Outcome> {
+  const scheduler = createScheduler(plan.seed)
+  const random = createRandom(plan.seed ^ 0xfa17)
+  const faults = createFaults(createRandom(plan.seed ^ 0xca11), plan.callFaults)
+  const trace: string[] = []
+  const say = (line: string): void => {
+    if (hasTrace) trace.push(`${String(scheduler.steps).padStart(5)} ${scheduler.now.toFixed(1).padStart(8)} ms  ${line}`)
+  }
+  const storage = createMemoryStorage()
+  const topics = createTopics(recipe, { prefix: '', partitions: plan.partitions })
+  const logger = createSimLogger(say)
+  const cluster = createCluster({ plan, scheduler, storage, topics, logger, faults, random, mutation, say })
+  const { clock, schedule } = cluster.world
+  const log = createMemoryLog({ storage, schedule, now: clock.now })
+  await log.ensureTopics(topics.specs)
+  for (const role of roles) cluster.start(role)
+
+  const witness = createWitness()
+  const customers = startCustomers({ cluster, witness, random, orders: plan.orders, say })
+  const strangers = plan.hasStrangers ? startStrangers({ cluster, log, topics, random }) : undefined
+  const check: CheckOptions = { cluster, storage, topics, log, witness, strangers }
+
+  const left = [...plan.faults]
+  const inject = (): boolean => {
+    while (left[0] !== undefined && left[0].step <= scheduler.steps)
+      injectFault(left.shift()!, { cluster, storage, faults, random, say })
+    return left.length === 0
+  }
+  await scheduler.run(() => inject() && customers.areDone)
+  await heal({ scheduler, cluster, storage, faults, say }, () => customers.areDone && isCalm(check))
+  if (!customers.areDone || !isCalm(check)) witness.blame(`P5: the shop has not calmed down after ${scheduler.steps} steps`)
+  else {
+    let isChecked = false
+    const checked = checkPromises(check).then(() => (isChecked = true))
+    await scheduler.run(() => isChecked)
+    await checked
+  }
+  const { steps, now: simulatedMs, hash } = scheduler
+  return { violations: witness.violations, steps, simulatedMs, hash, faults: faults.counts, trace }
+}
+
+interface World {
+  readonly scheduler: Scheduler
+  readonly cluster: Cluster
+  readonly storage: { isAway: boolean }
+  readonly faults: Faults
+  readonly say: (line: string) => void
+}
+
+/** Ends every fault and waits until the shop is calm. */
+async function heal({ scheduler, cluster, storage, faults, say }: World, isDone: () => boolean): Promise<void> {
+  say('the world heals')
+  faults.isOn = false
+  storage.isAway = false
+  cluster.isDiskFull = false
+  for (const { process } of cluster.instances) {
+    process.slowDown(1)
+    process.resume()
+  }
+  const lastStep = scheduler.steps + healStepsMax
+  let looked = 0
+  // Looking costs more than a step, so it is done now and then.
+  await scheduler.run(() => scheduler.steps > lastStep || (looked++ % 25 === 0 && isDone()))
+}
+
+interface Injection extends Omit<World, 'scheduler'> {
+  readonly random: Random
+}
+
+function injectFault({ kind, role, ms }: PlannedFault, { cluster, storage, faults, say }: Injection): void {
+  faults.note(kind)
+  say(`fault: ${kind} (${role}, ${ms} ms)`)
+  const later = (run: () => void): void => void cluster.world.schedule(run, ms)
+  if (kind === 'crash') cluster.crash(role, ms)
+  else if (kind === 'stop') cluster.stop(role, ms)
+  else if (kind === 'eviction') cluster.evict(role)
+  else if (kind === 'crash before a checkpoint') cluster.armCheckpoint(role, 'before')
+  else if (kind === 'crash after a checkpoint') cluster.armCheckpoint(role, 'after')
+  else if (kind === 'store deleted') {
+    if (role !== 'orders' && role !== 'cheese-reporter') return
+    cluster.crash(role, ms)
+    const disk = role === 'orders' ? cluster.orderDisk : cluster.reportDisk
+    disk.wipe()
+  } else if (kind === 'pause') {
+    cluster.each(role, ({ process }) => {
+      process.pause()
+      later(() => process.resume())
+    })
+  } else if (kind === 'slow') {
+    cluster.each(role, ({ process }) => {
+      process.slowDown(30)
+      later(() => process.slowDown(1))
+    })
+  } else if (kind === 'one more member') {
+    if (role !== 'orders' && role !== 'cheese-reporter') cluster.start(role)
+  } else if (kind === 'outage') {
+    storage.isAway = true
+    later(() => (storage.isAway = false))
+  } else {
+    cluster.isDiskFull = true
+    later(() => (cluster.isDiskFull = false))
+  }
+}
+
+/** What roles log, as lines of the trace. */
+function createSimLogger(say: (line: string) => void): Logger {
+  const write = (fields: { role?: string; err?: unknown }, message: string): void =>
+    say(`  ${fields.role ?? ''}: ${message}${fields.err === undefined ? '' : ` (${String(fields.err)})`}`)
+  return { debug: write, info: write, warn: write, error: write } as unknown as Logger
+}
