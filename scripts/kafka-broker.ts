@@ -149,7 +149,10 @@ async function format(dir: string, classPath: string, users: readonly BrokerUser
   const paths = brokerPaths(dir)
   if (existsSync(join(paths.data, 'meta.properties'))) return
   const java = ['-XX:TieredStopAtLevel=1', '-cp', classPath, `-Dlog4j2.configurationFile=${paths.logging}`]
-  const clusterId = randomBytes(16).toString('base64url')
+  const id = randomBytes(16)
+  // The tool takes an id that begins with a dash for an option.
+  id[0]! &= 0x7f
+  const clusterId = id.toString('base64url')
   const tool = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', paths.properties]
   await run('java', [...java, ...tool, ...scramArguments(users)])
 }
