@@ -20,7 +20,7 @@ const browser = await chromium.launch({
 try {
   const orderId = await fillShop(shop.url!)
   for (const colorScheme of schemes) {
-    const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme })
+    const page = await browser.newPage({ viewport: { width: 1280, height: 920 }, colorScheme })
     await take(page, `order-${colorScheme}`, `${shop.url}/#/order/${orderId}?event=30`, 'Value as stored')
     await take(page, `shop-${colorScheme}`, `${shop.url}/#/shop`, '8 open orders')
     await page.close()

@@ -4,7 +4,7 @@ import { keepsState, roles, type Config } from './config.ts'
 export interface Running {
   readonly version: string
   readonly config: Config
-  readonly urls: { readonly orders?: string; readonly report?: string }
+  readonly urls: { readonly orders?: string; readonly report?: string; readonly metrics?: string }
   /** From the start of the process until every role of it answered. */
   readonly tookMs: number
 }
@@ -21,6 +21,7 @@ export function printBanner({ version, config, urls, tookMs }: Running): string 
     ['roles', isWhole ? 'all, in this process' : config.roles.join(', ')],
     ...(urls.orders === undefined ? [] : [['orders', urls.orders]]),
     ...(urls.report === undefined ? [] : [['report', `${urls.report}/report`]]),
+    ...(urls.metrics === undefined ? [] : [['metrics', `${urls.metrics}/metrics`]]),
     ...(demoOrdersPerSecond > 0 ? [['demo', `${demoOrdersPerSecond} random orders a second`]] : []),
   ]
   const hints = [

@@ -9,7 +9,7 @@ import { didYouMean, environmentOnly, SettingError, settings, type SettingName, 
 export type Environment = Readonly<Record<string, string | undefined>>
 
 export interface CommandLine {
-  readonly command: 'start' | 'verify' | 'help' | 'version'
+  readonly command: 'start' | 'verify' | 'doctor' | 'help' | 'version'
   /** The roles named, each once, in the order of `roles`; every role when none was named. */
   readonly roles: readonly string[]
   /** Settings that have problems hold their default. */
@@ -29,12 +29,16 @@ export function parseCommandLine(argv: readonly string[], env: Environment, role
     const command = given['help'] === true ? 'help' : 'version'
     return { command, roles, values: parseValues({}, {}).values, problems: [], warnings: [] }
   }
-  const verify = operands[0] === 'verify'
-  const named = [...(verify ? operands.slice(1) : operands), ...namedAmong(unknown, roles)]
+  const [first] = operands
+  const command = first === 'verify' || first === 'doctor' ? first : 'start'
+  const named = [...(command === 'start' ? operands : operands.slice(1)), ...namedAmong(unknown, roles)]
   const { values, problems } = parseValues(given, env)
-  problems.unshift(...unknownFlags(unknown), ...(verify ? unwantedRoles(named) : unknownRoles(named, roles)))
+  problems.unshift(
+    ...unknownFlags(unknown),
+    ...(command === 'verify' ? unwantedRoles(named) : unknownRoles(named, roles)),
+  )
   return {
-    command: verify ? 'verify' : 'start',
+    command,
     roles: named.length === 0 ? roles : roles.filter((role) => named.includes(role)),
     values,
     problems,
@@ -59,11 +63,12 @@ function printList(heading: string, rows: ReadonlyArray<readonly [string, string
 
 function createProgram(roles: readonly string[]): Command {
   const program = new Command('npm start --')
-    .usage('[role...] [options]\n       npm start -- verify [options]')
+    .usage('[role...] [options]\n       npm start -- verify [options]\n       npm start -- doctor [role...] [options]')
     .description(
       'Orders random pizzas; every order is a durable actor. Without a role, every role runs in this process on an embedded ' +
         `log, with nothing to install. Roles: ${roles.join(', ')}.\n\n` +
-        'verify rebuilds every order from the log and compares it with the stored snapshot.\n\n' +
+        'verify rebuilds every order from the log and compares it with the stored snapshot. doctor says what ' +
+        'keeps these roles from working, and how to mend it; it changes nothing.\n\n' +
         'Each option can be given in the environment, too; the command line wins. Square brackets hold name and default.',
     )
     .helpOption(false)
@@ -138,7 +143,7 @@ function unknownRoles(named: readonly string[], roles: readonly string[]): strin
     .filter((role) => !roles.includes(role))
     .map(
       (role) =>
-        `${role}: there is no such role${didYouMean(role, [...roles, 'verify']) || `; the roles are ${roles.join(', ')}`}`,
+        `${role}: there is no such role${didYouMean(role, [...roles, 'verify', 'doctor']) || `; the roles are ${roles.join(', ')}`}`,
     )
 }
 

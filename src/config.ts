@@ -19,6 +19,8 @@ export interface Config {
     readonly host: string
     readonly port: number
     readonly reportPort: number
+    /** Absent: no port of its own for metrics. */
+    readonly metricsPort?: number
     readonly countMax: number
     readonly waitMsMax: number
     readonly pageRowsMax: number
@@ -45,6 +47,7 @@ export interface Config {
     readonly replicationFactor?: number
   }
   readonly liveActorsMax: number
+  readonly behindRecordsMax: number
   readonly checkpointMs: number
   readonly checkpointOrdersMax: number
   readonly drainMs: number
@@ -54,7 +57,7 @@ export interface Config {
 }
 
 export type Parsed =
-  | { readonly kind: 'start' | 'verify'; readonly config: Config; readonly warnings: readonly string[] }
+  | { readonly kind: 'start' | 'verify' | 'doctor'; readonly config: Config; readonly warnings: readonly string[] }
   | { readonly kind: 'print'; readonly text: string }
   | { readonly kind: 'problems'; readonly problems: readonly string[] }
 
@@ -104,10 +107,17 @@ function readConfigFile(path: string, env: Environment, readFile: Sources['readF
 function contradictions(values: Values, chosen: readonly string[]): string[] {
   const problems: string[] = []
   const isHere = (role: string) => chosen.includes(role)
-  const { port, reportPort, demo, inspector, host } = values
-  if (port === reportPort && port !== 0 && isHere('orders') && isHere('cheese-reporter')) {
-    problems.push(`--port and --report-port: expected two ports, got ${port} for both`)
-  }
+  const { port, reportPort, metricsPort, demo, inspector, host } = values
+  const doors = [
+    ['--port', port, isHere('orders')],
+    ['--report-port', reportPort, isHere('cheese-reporter')],
+    ['--metrics-port', metricsPort, true],
+  ] as const
+  const open = doors.filter(([, wanted, isOpen]) => isOpen && wanted > 0)
+  open.forEach(([flag, wanted], index) => {
+    const other = open.slice(0, index).find(([, taken]) => taken === wanted)?.[0]
+    if (other !== undefined) problems.push(`${other} and ${flag}: expected two ports, got ${wanted} for both`)
+  })
   if (inspector > 0 && !/^(?:localhost|127\.[\d.]+|::1)$/.test(host)) {
     problems.push(
       `--inspector: expected --host 127.0.0.1 beside it, because it shows orders to a page of another site, got ${host}`,
@@ -137,10 +147,18 @@ interface Beside {
 }
 
 function toConfig(values: Values, { chosen, file, token }: Beside): Config {
-  const { host, port, reportPort, orderCountMax, waitMsMax, pageRowsMax } = values
+  const { host, port, reportPort, metricsPort, orderCountMax, waitMsMax, pageRowsMax } = values
   return {
     roles: chosen,
-    http: { host, port, reportPort, countMax: orderCountMax, waitMsMax, pageRowsMax },
+    http: {
+      host,
+      port,
+      reportPort,
+      ...(metricsPort >= 0 && { metricsPort }),
+      countMax: orderCountMax,
+      waitMsMax,
+      pageRowsMax,
+    },
     page: {
       reportUrl: values.reportUrl || `http://127.0.0.1:${reportPort}`,
       token: () => token,
@@ -152,6 +170,7 @@ function toConfig(values: Values, { chosen, file, token }: Beside): Config {
     startFrom: file?.startFrom ?? 'earliest',
     topics: toTopics(values),
     liveActorsMax: values.liveActorsMax,
+    behindRecordsMax: values.behindRecordsMax,
     checkpointMs: values.checkpointMs,
     checkpointOrdersMax: values.checkpointOrdersMax,
     drainMs: values.drainMs,

@@ -15,8 +15,8 @@ export const exitCodes = {
 export type ExitName = keyof typeof exitCodes
 
 export const exitMeanings: Readonly<Record<ExitName, string>> = {
-  ok: 'stopped as asked, or verify found no difference',
-  failed: 'verify found differences',
+  ok: 'stopped as asked; verify found no difference; doctor found nothing that must be mended',
+  failed: 'verify found differences, or doctor something that must be mended',
   usage: 'options, environment or configuration file are wrong',
   portTaken: 'another program listens on the port',
   logUnavailable: 'the log (Kafka brokers, or the log file) cannot be reached or refuses the login',

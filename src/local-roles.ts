@@ -49,18 +49,24 @@ export function createLocalRoles({ roles, start, drainMs }: LocalRolesOptions): 
       slot.state = 'running'
     } catch (error) {
       slot.state = 'stopped'
-      slot.problem = error instanceof Error ? error.message : String(error)
+      slot.problem = toReason(error)
       throw error
     }
   }
 
   const stopOne = async (slot: Slot, { role, listening, close }: Started): Promise<void> => {
     slot.state = 'stopping'
-    await role.stop(AbortSignal.timeout(drainMs))
-    await listening?.close()
-    close?.()
-    delete slot.started
-    slot.state = 'stopped'
+    try {
+      await role.stop(AbortSignal.timeout(drainMs))
+    } catch (error) {
+      slot.problem = toReason(error)
+      throw error
+    } finally {
+      await listening?.close()
+      close?.()
+      delete slot.started
+      slot.state = 'stopped'
+    }
   }
 
   const stopAll = async (): Promise<void> => {
@@ -102,4 +108,8 @@ export function createLocalRoles({ roles, start, drainMs }: LocalRolesOptions): 
     },
     stopAll: () => (stopping ??= stopAll()),
   }
+}
+
+function toReason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

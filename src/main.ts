@@ -53,6 +53,7 @@ async function main(): Promise<ExitName> {
     process.exit(exitCodes.crashed)
   })
   for (const warning of warnings) logger.warn(warning)
+  if (kind === 'doctor') return examine(config, logger)
   return kind === 'start' ? start(config, logger) : verify(config, logger)
 }
 
@@ -94,6 +95,19 @@ async function verify(config: Config, logger: Logger): Promise<ExitName> {
     return refuse(error, config, logger)
   } finally {
     await within(config.drainMs, log?.close())
+  }
+}
+
+/** Looks at everything a shop needs, beside a running one or before the first start. */
+async function examine(config: Config, logger: Logger): Promise<ExitName> {
+  const isThere = config.log.kind === 'kafka' || existsSync(toLogFile(config.dataDir))
+  try {
+    const { runDoctor } = await import('./doctor.ts')
+    const open = async () => (isThere ? openLog(config, logger) : undefined)
+    const isWell = await runDoctor(config, { nodeVersion: process.versions.node, openLog: open, print: say })
+    return isWell ? 'ok' : 'failed'
+  } catch (error) {
+    return refuse(error, config, logger)
   }
 }
 

@@ -14,7 +14,14 @@ export const orderCountMax = 10_000
 const recordBytesMax = 64 * 1024
 
 /** Why a record cannot be taken. Dead letters carry it in their `reason` header. */
-export type RecordErrorReason = 'not-json' | 'invalid-record' | 'unknown-order' | 'unknown-pizza' | 'record-too-large'
+export const recordErrorReasons = [
+  'not-json',
+  'invalid-record',
+  'unknown-order',
+  'unknown-pizza',
+  'record-too-large',
+] as const
+export type RecordErrorReason = (typeof recordErrorReasons)[number]
 
 export class RecordError extends Error {
   readonly reason: RecordErrorReason

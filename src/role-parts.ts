@@ -1,6 +1,7 @@
 /** What every role is started with, and how a role gets its port. */
 import type { Config } from './config.ts'
 import type { Listening } from './http/listen.ts'
+import type { Scrape } from './http/metrics.ts'
 import type { OwnedRoles, Started } from './local-roles.ts'
 import type { EventLog } from './log/event-log.ts'
 import type { Logger } from './logger.ts'
@@ -14,6 +15,7 @@ export interface Parts {
   readonly recipe: Recipe
   readonly topics: Topics
   readonly roles: OwnedRoles
+  readonly scrape: Scrape
 }
 
 /** A role whose port cannot be had must not go on without its door. */

@@ -66,6 +66,16 @@ export const settings = {
     min: 0,
     max: 65_535,
   }),
+  metricsPort: integer({
+    flag: 'metrics-port',
+    value: 'port',
+    group: 'Serving',
+    fallback: -1,
+    fallbackText: 'off',
+    help: 'port for /metrics and /readyz alone, whatever the roles; 0 picks a free one',
+    min: 0,
+    max: 65_535,
+  }),
   reportUrl: text({
     flag: 'report-url',
     value: 'url',
@@ -189,6 +199,15 @@ export const settings = {
     help: 'most order actors held in memory; the others wait on disk',
     min: 1,
     max: 10_000_000,
+  }),
+  behindRecordsMax: integer({
+    flag: 'behind-records-max',
+    value: 'n',
+    group: 'Limits',
+    fallback: 50_000,
+    help: 'records the orders role may be behind; above it POST answers 503',
+    min: 1,
+    max: 1_000_000_000,
   }),
   pageRowsMax: integer({
     flag: 'page-rows-max',

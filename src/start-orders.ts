@@ -42,7 +42,8 @@ export async function startOrders(parts: Parts): Promise<Started> {
   const { machine } = role
   const inspector = createInspectorCalls({ orders, machine, guard, logger, newOrdersMax })
   const routes = [...page.routes, ...inspector.routes]
-  const app = createOrdersApp({ orders, limits: config.http, logger, guard, page: { show: page.show, routes } })
+  const { scrape } = parts
+  const app = createOrdersApp({ orders, limits: config.http, logger, guard, scrape, page: { show: page.show, routes } })
   app.once('closing', () => {
     page.close()
     inspector.close()

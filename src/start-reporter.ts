@@ -7,7 +7,7 @@ import { listen } from './http/listen.ts'
 import type { Started } from './local-roles.ts'
 import { listenOrStop, type Parts } from './role-parts.ts'
 
-export async function startReporter({ config, log, logger, topics }: Parts): Promise<Started> {
+export async function startReporter({ config, log, logger, topics, scrape }: Parts): Promise<Started> {
   const store = createReportStore(join(config.dataDir, 'report.sqlite'))
   const role = await startCheeseReporter({
     log,
@@ -18,7 +18,7 @@ export async function startReporter({ config, log, logger, topics }: Parts): Pro
     groupId: `${config.groupId}.cheese-reporter`,
     checkpointMs: config.checkpointMs,
   })
-  const app = createReportApp({ report: role, logger })
+  const app = createReportApp({ report: role, scrape, logger })
   const { host, reportPort: port } = config.http
   return listenOrStop({ role, close: () => store.close() }, () =>
     listen(app, { host, port, portFlag: '--report-port' }),

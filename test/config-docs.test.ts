@@ -60,7 +60,7 @@ test('The configuration page shows command lines that are taken, and names every
   for (const words of commands) {
     const argv = words.split(' ').filter(Boolean)
     expect(parseConfig({ argv, env: {}, readFile: () => 'bootstrap.servers=a:1', version: '' }).kind).toMatch(
-      /start|verify/,
+      /start|verify|doctor/,
     )
   }
   for (const role of roles) expect(page).toContain(`\`${role}\``)

@@ -50,6 +50,7 @@ describe('A configuration', () => {
       startFrom: 'earliest',
       topics: { prefix: '', partitions: 6 },
       liveActorsMax: 20_000,
+      behindRecordsMax: 50_000,
       checkpointMs: 100,
       checkpointOrdersMax: 1000,
       drainMs: 10_000,
@@ -62,10 +63,10 @@ describe('A configuration', () => {
     const words =
       'sauce orders --host 0.0.0.0 --port 1 --report-port=2 --report-url https://r.example --data d --partitions 3 --replication-factor 4 --topic-prefix dev- ' +
       '--last-topic done --order-count-max 5 --live-actors-max 6 --checkpoint-ms 7 --checkpoint-orders-max 8 --drain-ms 9 ' +
-      '--wait-ms-max 10 --page-rows-max 11 --log-level warn --demo 0.5'
+      '--wait-ms-max 10 --page-rows-max 11 --behind-records-max 12 --metrics-port 0 --log-level warn --demo 0.5'
     expect(started(parse(words))).toEqual({
       roles: ['orders', 'sauce'],
-      http: { host: '0.0.0.0', port: 1, reportPort: 2, countMax: 5, waitMsMax: 10, pageRowsMax: 11 },
+      http: { host: '0.0.0.0', port: 1, reportPort: 2, metricsPort: 0, countMax: 5, waitMsMax: 10, pageRowsMax: 11 },
       page: { reportUrl: 'https://r.example', token: expect.any(Function), inspectorOrdersMax: 0 },
       dataDir: 'd',
       log: { kind: 'sqlite' },
@@ -73,6 +74,7 @@ describe('A configuration', () => {
       startFrom: 'earliest',
       topics: { prefix: 'dev-', lastTopic: 'done', partitions: 3, replicationFactor: 4 },
       liveActorsMax: 6,
+      behindRecordsMax: 12,
       checkpointMs: 7,
       checkpointOrdersMax: 8,
       drainMs: 9,
@@ -210,6 +212,7 @@ describe('A wrong configuration', () => {
     ['verfy', 'verfy: there is no such role, did you mean verify?'],
     ['-p', '-p: there is no such option'],
     ['--port 1 --report-port 1', '--port and --report-port: expected two ports, got 1 for both'],
+    ['orders --metrics-port 5000', '--port and --metrics-port: expected two ports, got 5000 for both'],
     ['sauce --demo', '--demo: expected the role orders beside it, which takes its orders'],
     ['--last-topic pizza', '--last-topic: expected a topic of its own, got pizza, which has another use'],
   ])('%s is refused', (words, problem) => {

@@ -2,7 +2,7 @@
  * Census: in which state the pizzas of all open orders are, and how long pizzas stay in each. Counted along the journal while
  * somebody looks; nothing is counted, and no event costs more, while nobody does.
  *
- * N1: an order is counted from a stored copy or from its placing, then by the journal chunks above that version: each event once.
+ * N1: an order is counted from a stored copy or from its placing, then along the journal; an event that is told twice changes nothing.
  * N2: memory is bounded: above `pizzasMax` open pizzas further orders are left out, and the answer says so.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -43,7 +43,6 @@ export interface CensusOptions {
 }
 
 interface OpenOrder {
-  version: number
   /** By pizza: a bit for each topping it has. */
   readonly taken: Uint32Array
   /** By pizza: when it came into its state, as far as the log says. */
@@ -89,20 +88,20 @@ function createCounting(
     return state
   }
 
-  const add = (orderId: string, version: number, count: number): OpenOrder | undefined => {
+  const add = (orderId: string, count: number): OpenOrder | undefined => {
     if (pizzas + count > pizzasMax) {
       isComplete = false
       return undefined
     }
-    const order = { version, taken: new Uint32Array(count), since: new Float64Array(count) }
+    const order = { taken: new Uint32Array(count), since: new Float64Array(count) }
     open.set(orderId, order)
     pizzas += count
     return order
   }
 
-  const load = ({ order_id, version, count, placedAt, envelope }: StoredOrder): void => {
+  const load = ({ order_id, count, placedAt, envelope }: StoredOrder): void => {
     if (open.has(order_id)) return
-    const order = add(order_id, version, count)
+    const order = add(order_id, count)
     if (order === undefined) return
     const { children } = parseEnvelope(envelope, order_id).snapshot
     for (const { snapshot } of Object.values(children)) {
@@ -129,19 +128,16 @@ function createCounting(
     counts[to]!++
   }
 
-  const follow = ({ order_id, firstVersion, entries, status }: JournalChunk): void => {
+  const follow = ({ order_id, entries, status }: JournalChunk): void => {
     const first = entries[0]
     let order = open.get(order_id)
     if (order === undefined && first?.pizza === null) {
-      order = add(order_id, 0, first.count ?? 0)
+      order = add(order_id, first.count ?? 0)
       order?.since.fill(first.at)
       if (order) counts[0]! += order.taken.length
     }
     if (order === undefined) return
-    entries.forEach((entry, index) => {
-      if (firstVersion + index > order.version) take(order, entry)
-    })
-    order.version = Math.max(order.version, firstVersion + entries.length - 1)
+    for (const entry of entries) take(order, entry)
     if (status !== 'ready') return
     open.delete(order_id)
     pizzas -= order.taken.length

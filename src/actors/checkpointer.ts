@@ -10,6 +10,17 @@ import type { Logger } from '../logger.ts'
 import { createBackoff } from './backoff.ts'
 import { systemClock, type Clock } from './clock.ts'
 
+export interface CheckpointStats {
+  /** Checkpoints that are in the store. */
+  readonly written: number
+  /** Time they took of the event loop: to cut and to write, without waiting for the outputs. */
+  readonly busyMs: number
+  /** Writes that the disk refused. */
+  readonly failures: number
+  /** How old the oldest change is that is not in the store; 0 when everything is. */
+  readonly ageMs: number
+}
+
 export interface Checkpointer<Written> {
   /** Something was applied: write within `checkpointMs`, or at once when `dirtyCount` is at its limit. */
   soon(dirtyCount: number): void
@@ -21,6 +32,7 @@ export interface Checkpointer<Written> {
   onWritten(listener: (written: Written) => void): () => void
   /** Since when the store refuses to write, in milliseconds since 1970; `undefined` while it works. */
   readonly failingSince: number | undefined
+  stats(): CheckpointStats
   /** Writes what is left, unless the outputs cannot become durable any more. */
   stop(): Promise<void>
 }
@@ -51,31 +63,44 @@ export function createCheckpointer<Cut, Written>(options: CheckpointerOptions<Cu
   let pauseMs = 0
   let failingSince: number | undefined
   let isLost = false
+  let written = 0
+  let failures = 0
+  let busyMs = 0
+  /** Since when something is applied that no cut has, and since when something that the running cut has. */
+  let changedAt: number | undefined
+  let cutChangedAt: number | undefined
 
   const checkpoint = async (): Promise<void> => {
     // A later cut has the positions of the lost one and not its changes: they would never be read again.
     if (isLost) throw new Error('An earlier checkpoint was given up')
     isLost = true
     const cutAt = clock.elapsed()
+    cutChangedAt = changedAt
+    changedAt = undefined
     const cut = options.cut()
     const cutMs = clock.elapsed() - cutAt
     await options.settled()
     const writtenAt = clock.elapsed()
-    const written = await writeUntilDurable(cut)
+    const result = await writeUntilDurable(cut)
     isLost = false
-    pauseMs = 9 * (cutMs + clock.elapsed() - writtenAt)
+    const tookMs = cutMs + clock.elapsed() - writtenAt
+    pauseMs = 9 * tookMs
+    busyMs += tookMs
+    written++
+    cutChangedAt = undefined
     options.written?.(cut)
-    for (const listener of listeners) listener(written)
+    for (const listener of listeners) listener(result)
   }
 
   const writeUntilDurable = async (cut: Cut): Promise<Written> => {
     const backoff = createBackoff({ signal: stopping.signal, clock })
     for (;;) {
       try {
-        const written = options.write(cut)
+        const result = options.write(cut)
         failingSince = undefined
-        return written
+        return result
       } catch (error) {
+        failures++
         failingSince ??= clock.now()
         logger.error({ err: error, role }, 'Cannot write the state store; trying again')
         if (stopping.signal.aborted) throw error
@@ -112,6 +137,7 @@ export function createCheckpointer<Cut, Written>(options: CheckpointerOptions<Cu
 
   return {
     soon(dirtyCount) {
+      changedAt ??= clock.elapsed()
       if (dirtyCount >= checkpointDirtyMax && running === undefined) writeNow()
       else cancelTimer ??= clock.later(writeNow, Math.max(checkpointMs, pauseMs))
     },
@@ -125,6 +151,10 @@ export function createCheckpointer<Cut, Written>(options: CheckpointerOptions<Cu
     },
     get failingSince() {
       return failingSince
+    },
+    stats() {
+      const oldest = cutChangedAt ?? changedAt
+      return { written, busyMs, failures, ageMs: oldest === undefined ? 0 : clock.elapsed() - oldest }
     },
     async stop() {
       cancelTimer?.()

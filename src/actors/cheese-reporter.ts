@@ -12,12 +12,13 @@ import { parseTopped } from '../records.ts'
 import { createApplied } from './applied.ts'
 import { createCheckpointer } from './checkpointer.ts'
 import { systemClock, type Clock } from './clock.ts'
-import { toDeadLetter } from './dead-letters.ts'
+import { createRefusal } from './dead-letters.ts'
 import { createOutbox } from './outbox.ts'
 import { toReadPositions } from './positions.ts'
 import type { Report } from './report.ts'
 import type { ReportStore } from './report-store.ts'
 import { atDeadline, type Role } from './role.ts'
+import { createTallies, tallyReadFailure } from './tallies.ts'
 
 export interface CheeseReporterOptions {
   readonly log: EventLog
@@ -43,12 +44,16 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
   const counts = store.counts()
   const counted = createCounted(store)
   const changedCounts = new Set<string>()
+  const tallies = createTallies()
   const outbox = createOutbox({
     log,
     clock,
-    onError: (error, attempt) =>
-      logger.warn({ err: error, role: 'cheese-reporter', attempt }, 'Cannot append dead letters; trying again'),
+    onError(error, attempt) {
+      tallies.appendFailures++
+      logger.warn({ err: error, role: 'cheese-reporter', attempt }, 'Cannot append dead letters; trying again')
+    },
   })
+  const refuse = createRefusal({ role: 'cheese-reporter', topic: deadLetters, logger, outbox, tallies })
 
   const count = (record: LogRecord): void => {
     try {
@@ -57,12 +62,7 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
       counts.set(choice, (counts.get(choice) ?? 0) + 1)
       changedCounts.add(choice)
     } catch (error) {
-      const { partition, offset } = record
-      logger.warn(
-        { err: error, role: 'cheese-reporter', topic, partition, offset },
-        'Bad record goes to the dead letters',
-      )
-      outbox.put(toDeadLetter(deadLetters, 'cheese-reporter', record, error))
+      refuse(record, error)
     }
   }
 
@@ -90,20 +90,26 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
     startFrom: 'earliest',
     positions: 'own',
     async onAssigned(partitions) {
+      tallies.rebalances++
       const positions = toReadPositions(store.positions(), await log.starts([topic]), partitions)
       applied.load(positions)
       return { positions }
     },
+    onRevoked: () => void tallies.rebalances++,
     async onBatch(records) {
       for (const record of records) {
         if (record.offset >= applied.position(topic, record.partition)) count(record)
         applied.pass(topic, record.partition, record.offset)
       }
+      tallies.recordsTaken += records.length
       await outbox.settled()
       checkpointer.soon(counted.dirtyCount)
       if (counted.dirtyCount > 2 * cachedOrdersMax) await checkpointer.now()
     },
-    onError: (error) => logger.warn({ err: error, role: 'cheese-reporter' }, 'Cannot read pizzas; trying again'),
+    onError(error) {
+      tallyReadFailure(tallies, error)
+      logger.warn({ err: error, role: 'cheese-reporter' }, 'Cannot read pizzas; trying again')
+    },
   }))
 
   return {
@@ -114,6 +120,12 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
       const reasons = isFailing ? ['The cheese reporter cannot write its store'] : []
       return { ready: reasons.length === 0, reasons }
     },
+    stats: () => ({
+      tallies,
+      outboxRecords: outbox.size,
+      partitions: consumer.assigned(),
+      checkpoints: checkpointer.stats(),
+    }),
     async stop(deadline) {
       atDeadline(deadline, () => outbox.stop())
       await consumer.stop()

@@ -37,6 +37,7 @@ export interface OrderCache {
   /** Replaces an order whose machine threw by its stored copy and the events it took since, without those of these records. */
   repair(order: LiveOrder, withoutRecords: readonly LogRecord[]): void
   readonly hydrations: number
+  readonly passivations: number
 }
 
 export interface OrderCacheOptions {
@@ -52,10 +53,15 @@ export function createOrderCache({ machine, store, effects, liveActorsMax }: Ord
   const live = new Map<string, LiveOrder>()
   let dirty = new Set<LiveOrder>()
   let hydrations = 0
+  let passivations = 0
 
   const touch = (order: LiveOrder): void => {
     live.delete(order.order_id)
     live.set(order.order_id, order)
+  }
+
+  const passivate = ({ order_id }: LiveOrder): void => {
+    if (live.delete(order_id)) passivations++
   }
 
   return {
@@ -93,12 +99,12 @@ export function createOrderCache({ machine, store, effects, liveActorsMax }: Ord
     },
     passivate(candidates) {
       for (const order of candidates) {
-        if (!dirty.has(order) && statusOf(order.actor) === 'ready') live.delete(order.order_id)
+        if (!dirty.has(order) && statusOf(order.actor) === 'ready') passivate(order)
       }
       if (live.size <= liveActorsMax) return
       for (const order of live.values()) {
         if (live.size <= liveActorsMax) break
-        if (!dirty.has(order)) live.delete(order.order_id)
+        if (!dirty.has(order)) passivate(order)
       }
     },
     repair(order, withoutRecords) {
@@ -121,6 +127,9 @@ export function createOrderCache({ machine, store, effects, liveActorsMax }: Ord
     },
     get hydrations() {
       return hydrations
+    },
+    get passivations() {
+      return passivations
     },
   }
 }

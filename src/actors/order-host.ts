@@ -18,16 +18,19 @@ import type { Topics } from '../topics.ts'
 import { createApplied, type Applied } from './applied.ts'
 import { createCheckpointer, type Checkpointer } from './checkpointer.ts'
 import { systemClock, type Clock } from './clock.ts'
-import { toDeadLetter } from './dead-letters.ts'
+import { createBacklog, type Backlog } from './backlog.ts'
+import { createRefusal, toLogFields } from './dead-letters.ts'
 import { createHeldRecords } from './held-records.ts'
 import { cutDirtyOrder, type OrderMachine } from './live-order.ts'
 import { createOrderCache, type OrderCache } from './order-cache.ts'
 import { createOrderRouter } from './order-router.ts'
+import { createOrderCounts } from './order-stats.ts'
 import type { JournalChunk, OrderStore } from './order-store.ts'
 import { createOutbox, type Outbox } from './outbox.ts'
 import { toPositions, toReadPositions } from './positions.ts'
 import { atDeadline, type Role, type RoleReadiness } from './role.ts'
 import { createStartGate, type StartGate } from './start-gate.ts'
+import { createTallies, tallyReadFailure } from './tallies.ts'
 
 export interface OrderHostOptions {
   readonly log: EventLog
@@ -39,6 +42,8 @@ export interface OrderHostOptions {
   readonly liveActorsMax: number
   readonly checkpointMs: number
   readonly checkpointOrdersMax: number
+  /** How far the host may be behind before it takes no order (default 50,000 records). */
+  readonly behindRecordsMax?: number
   readonly clock?: Clock
 }
 
@@ -51,6 +56,7 @@ export interface OrderHost extends Role {
   readonly cache: OrderCache
   readonly applied: Applied
   readonly checkpointer: OrderCheckpointer
+  readonly backlog: Backlog
   /** Readers wait for it: what an earlier process showed must not go back. */
   readonly gate: Pick<StartGate, 'isCurrent' | 'whenCurrent'>
   /** Calls back once, in the turn in which the order's actor becomes ready. @returns a function that withdraws. */
@@ -70,11 +76,15 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   applied.load(store.positions())
   const held = createHeldRecords()
   const readyListeners = new Map<string, Set<() => void>>()
+  const tallies = createTallies()
+  const sums = { repaired: 0, snapshots: 0, snapshotBytes: 0 }
   const outbox = createOutbox({
     log,
     clock,
-    onError: (error, attempt) =>
-      logger.warn({ err: error, role: 'orders', attempt }, 'Cannot append pizzas; trying again'),
+    onError(error, attempt) {
+      tallies.appendFailures++
+      logger.warn({ err: error, role: 'orders', attempt }, 'Cannot append pizzas; trying again')
+    },
   })
 
   const requested = await log.committed(groupId, [topics.orders])
@@ -89,16 +99,12 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
       for (const listener of readyListeners.get(orderId) ?? []) listener()
       readyListeners.delete(orderId)
     },
-    refuse: (record, error) => {
-      const { topic, partition, offset } = record
-      logger.warn({ err: error, role: 'orders', topic, partition, offset }, 'Bad record goes to the dead letters')
-      outbox.put(toDeadLetter(topics.deadLetters, 'orders', record, error))
+    refuse: createRefusal({ role: 'orders', topic: topics.deadLetters, logger, outbox, tallies }),
+    repaired(order_id, error, record) {
+      sums.repaired++
+      const fields = { err: error, role: 'orders', ...toLogFields(record), order_id }
+      logger.error(fields, 'The order machine threw; the order goes on without that event')
     },
-    repaired: (orderId, error) =>
-      logger.error(
-        { err: error, role: 'orders', order_id: orderId },
-        'The order machine threw; the order goes on without that event',
-      ),
   })
   const { cache } = router
   router.holdAgain(store.held())
@@ -116,7 +122,12 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
       return { orders, dirty: orders.map(cutDirtyOrder), positions: applied.snapshot(), held: held.all() }
     },
     settled: () => outbox.synced(),
-    write: ({ dirty, positions, held }) => store.checkpoint({ orders: dirty, positions, held }),
+    write({ dirty, positions, held }) {
+      const chunks = store.checkpoint({ orders: dirty, positions, held })
+      sums.snapshots += dirty.length
+      for (const { envelope } of dirty) sums.snapshotBytes += envelope.length
+      return chunks
+    },
     written: ({ orders, positions }) => {
       cache.passivate(orders)
       // The group's positions are for lag and for O4 only: the store's are the truth.
@@ -126,11 +137,24 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     },
   })
 
-  const read = [topics.orders, ...topics.toppingOf.keys()]
+  const toppings = [...topics.toppingOf.keys()]
+  const read = [topics.orders, ...toppings]
+  const backlog = createBacklog({
+    log,
+    orders: topics.orders,
+    toppings,
+    applied,
+    owned: () => consumerRef.consumer?.assigned() ?? [],
+    waiting: () => outbox.size + held.size,
+    recordsMax: options.behindRecordsMax ?? 50_000,
+    clock,
+  })
+  const countOrders = createOrderCounts(store, checkpointer)
   const gate = createStartGate({ log, logger, topics, applied, consumerRef, clock })
   const settleHeld = () => router.settleHeld(async () => toPositions(await log.ends([topics.orders])))
   const onBatch = async (records: readonly LogRecord[]): Promise<void> => {
     router.apply(records)
+    tallies.recordsTaken += records.length
     applied.notify()
     gate.check()
     await settleHeld()
@@ -146,14 +170,19 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     positions: 'own',
     batchRecordsMax,
     async onAssigned(partitions) {
+      tallies.rebalances++
       const positions = toReadPositions(store.positions(), await log.starts(read), partitions)
       applied.load(positions)
       const pausedTopics = await gate.open(partitions)
       await settleHeld()
       return { positions, pausedTopics }
     },
+    onRevoked: () => void tallies.rebalances++,
     onBatch,
-    onError: (error) => logger.warn({ err: error, role: 'orders' }, 'Cannot read orders; trying again'),
+    onError(error) {
+      tallyReadFailure(tallies, error)
+      logger.warn({ err: error, role: 'orders' }, 'Cannot read orders; trying again')
+    },
   })
   gate.check()
 
@@ -163,7 +192,25 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     cache,
     applied,
     checkpointer,
+    backlog,
     gate,
+    stats: () => ({
+      tallies,
+      outboxRecords: outbox.size,
+      partitions: consumerRef.consumer?.assigned() ?? [],
+      checkpoints: checkpointer.stats(),
+      orders: {
+        ...sums,
+        byStatus: countOrders(),
+        live: cache.size,
+        dirty: cache.dirtyCount,
+        hydrations: cache.hydrations,
+        passivations: cache.passivations,
+        held: held.size,
+        behind: backlog.records(),
+        refused: backlog.refused,
+      },
+    }),
     onReady: (orderId, listener) => listen(readyListeners, orderId, listener),
     readiness: () => readinessOf(outbox, checkpointer, gate),
     async stop(deadline) {

@@ -25,7 +25,8 @@ export interface OrderRouterOptions {
   readonly isRequested: (record: LogRecord) => boolean
   readonly announceReady: (orderId: string) => void
   readonly refuse: (record: LogRecord, error: unknown) => void
-  readonly repaired: (orderId: string, error: unknown) => void
+  /** An order's machine threw at this record and was repaired. */
+  readonly repaired: (orderId: string, error: unknown, record: LogRecord) => void
 }
 
 export interface OrderRouter {
@@ -51,7 +52,7 @@ export function createOrderRouter(options: OrderRouterOptions): OrderRouter {
     reportError: (orderId, error) => void broken.set(orderId, error),
   })
   /** Orders the running batch has toppings for, with the records they came from. */
-  const touched = new Map<LiveOrder, LogRecord[]>()
+  const touched = new Map<LiveOrder, [LogRecord, ...LogRecord[]]>()
 
   const applyOrder = (record: LogRecord): void => {
     const { order_id, count, placed_at } = parseOrder(record.value)
@@ -94,7 +95,7 @@ export function createOrderRouter(options: OrderRouterOptions): OrderRouter {
   }
 
   /** Repairs an order whose machine threw. @returns what it threw. */
-  const mend = (order: LiveOrder, records: readonly LogRecord[]): unknown => {
+  const mend = (order: LiveOrder, records: readonly [LogRecord, ...LogRecord[]]): unknown => {
     const error = broken.get(order.order_id)
     if (error === undefined) return undefined
     broken.delete(order.order_id)
@@ -102,7 +103,7 @@ export function createOrderRouter(options: OrderRouterOptions): OrderRouter {
     isSilent = true
     cache.repair(order, records)
     isSilent = false
-    options.repaired(order.order_id, error)
+    options.repaired(order.order_id, error, records[0])
     return error
   }
 

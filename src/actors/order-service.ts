@@ -20,9 +20,6 @@ import { toHistory, toOrderSummary, toOrderView, toStep } from './order-view.ts'
 import { OrdersError, type HistoryStep, type Orders, type OrderView } from './orders.ts'
 import { toPositions } from './positions.ts'
 
-/** Orders placed here and not read back yet that are remembered; readers of others ask the log where it ends. */
-const placedMax = 100_000
-
 export interface OrderServiceOptions {
   readonly log: EventLog
   readonly host: OrderHost
@@ -37,8 +34,6 @@ export interface OrderServiceOptions {
 export function createOrderService(options: OrderServiceOptions): Orders {
   const { log, host, store, topics, catchUpMs = 5_000, clock = systemClock } = options
   const feed = createFeed(store, host.checkpointer)
-  /** Orders placed here that the host has not read yet: their readers know what to wait for without asking the log. */
-  const placed = new Map<string, Positions>()
 
   const view = (orderId: string): OrderView | undefined => {
     const live = host.cache.peek(orderId)
@@ -51,14 +46,14 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     host.cache.peek(orderId) !== undefined || store.load(orderId) !== undefined
 
   const catchUp = async (orderId: string, signal?: AbortSignal): Promise<void> => {
-    const target = placed.get(orderId) ?? (await readEnds())
+    const target = host.backlog.targetOf(orderId) ?? (await readEnds())
     if (await host.applied.whenReached(target, catchUpMs, signal)) return
     throw behind(`Cannot tell yet whether order ${orderId} exists`, signal)
   }
 
   /** Waits for the orders placed here, so that a list has them. */
   const catchUpPlaced = async (): Promise<void> => {
-    for (const target of placed.values()) {
+    for (const target of host.backlog.targets()) {
       if (await host.applied.whenReached(target, catchUpMs)) continue
       throw behind('Cannot tell yet which orders there are', undefined)
     }
@@ -110,21 +105,15 @@ export function createOrderService(options: OrderServiceOptions): Orders {
   }
 
   const append = async (orderId: string, count: number): Promise<void> => {
+    host.backlog.enter(count)
     const value = printOrder({ order_id: orderId, count, placedAt: clock.now() })
     try {
       const [at] = await log.append([{ topic: topics.orders, key: orderId, value }])
-      rememberPlaced(orderId, at!)
+      host.backlog.placed(orderId, at!, count)
     } catch (error) {
       throw toUnavailable(error)
-    }
-  }
-
-  const rememberPlaced = (orderId: string, { topic, partition, offset }: Coordinates): void => {
-    placed.set(orderId, new Map([[topic, new Map([[partition, offset + 1]])]]))
-    // The oldest are applied first, or nearly so: clearing from the front keeps the map as long as the host is behind.
-    for (const [oldest, target] of placed) {
-      if (!host.applied.hasReached(target) && placed.size < placedMax) break
-      placed.delete(oldest)
+    } finally {
+      host.backlog.leave(count)
     }
   }
 

@@ -149,7 +149,7 @@ export function createOrderStore(file: string, { readOnly = false } = {}): Order
     list({ status, after, limit }) {
       const from = after ?? { placedAt: Number.MAX_SAFE_INTEGER, orderId: '' }
       const statement = status === undefined ? statements.list : statements.listByStatus(status)
-      return statement.all(from.placedAt, from.placedAt, from.orderId, limit) as unknown as StoredOrder[]
+      return statement.all(from.placedAt, from.orderId, limit) as unknown as StoredOrder[]
     },
     journal: (orderId) => (statements.journal.all(orderId) as unknown as ChunkRow[]).map(toChunk),
     journalAfter: (after, limit) => (statements.journalAfter.all(after, limit) as unknown as ChunkRow[]).map(toChunk),
@@ -193,7 +193,7 @@ function readMeta(db: DatabaseSync, key: string): string {
 function prepareStatements(db: DatabaseSync) {
   const page = (where: string) =>
     db.prepare(
-      `SELECT ${orderColumns} FROM orders WHERE (placed_at < ? OR (placed_at = ? AND order_id < ?)) ${where}
+      `SELECT ${orderColumns} FROM orders WHERE (placed_at, order_id) < (?, ?) ${where}
        ORDER BY placed_at DESC, order_id DESC LIMIT ?`,
     )
   const preparing = page(`AND status = 'preparing'`)

@@ -104,7 +104,7 @@ export interface Orders {
   /**
    * Puts a new order on the log and resolves when it is durable.
    * With `idempotencyKey`, the same key gives the same order (`replayed` true).
-   * @throws OrdersError `key-reused` (same key, other count), `unavailable`.
+   * @throws OrdersError `key-reused` (same key, other count), `unavailable`, `behind` when the host has too much to do.
    */
   place(request: { count: number; idempotencyKey?: string }): Promise<{ order_id: string; replayed: boolean }>
   /**

@@ -2,6 +2,7 @@
  * Owner: makes one process the only writer of a state store, for as long as it lives. The lock is SQLite's on an empty file
  * beside the store; the system drops it with the process, so a crash leaves nothing behind that must be cleaned up.
  */
+import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 
 /** Another process writes this store. */
@@ -21,10 +22,29 @@ export function ownStore(file: string): () => void {
     lock.exec('PRAGMA journal_mode=OFF; BEGIN EXCLUSIVE')
   } catch (error) {
     lock.close()
-    const isTaken = (error as { errcode?: number }).errcode === 5
-    throw isTaken ? new DataInUseError(file, { cause: error }) : error
+    throw isBusy(error) ? new DataInUseError(file, { cause: error }) : error
   }
   return () => {
     if (lock.isOpen) lock.close()
   }
+}
+
+/** Whether a process works on the store `file`. Only looks, and makes nothing. */
+export function isStoreOwned(file: string): boolean {
+  if (!existsSync(`${file}.lock`)) return false
+  const lock = new DatabaseSync(`${file}.lock`, { timeout: 0, readOnly: true })
+  try {
+    lock.prepare('SELECT count(*) FROM sqlite_schema').get()
+    return false
+  } catch (error) {
+    if (isBusy(error)) return true
+    throw error
+  } finally {
+    lock.close()
+  }
+}
+
+/** SQLITE_BUSY: another connection holds the lock. */
+function isBusy(error: unknown): boolean {
+  return (error as { errcode?: number }).errcode === 5
 }

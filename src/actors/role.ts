@@ -1,4 +1,7 @@
 /** A role: one of the shop's programs (orders, a topping, cheese-reporter), running in this process. */
+import type { CheckpointStats } from './checkpointer.ts'
+import type { OrderStats } from './order-stats.ts'
+import type { Tallies } from './tallies.ts'
 
 export interface RoleReadiness {
   readonly ready: boolean
@@ -6,9 +9,23 @@ export interface RoleReadiness {
   readonly reasons: readonly string[]
 }
 
+/** How a role is doing, read at one moment. */
+export interface RoleStats {
+  readonly tallies: Readonly<Tallies>
+  /** Outputs that are not durable yet. */
+  readonly outboxRecords: number
+  /** Partition numbers it owns. */
+  readonly partitions: readonly number[]
+  /** Of roles that keep state. */
+  readonly checkpoints?: CheckpointStats
+  /** Of the orders role. */
+  readonly orders?: OrderStats
+}
+
 export interface Role {
   readonly name: string
   readiness(): RoleReadiness
+  stats(): RoleStats
   /** Finishes what it has begun, makes its position durable, leaves its group. At the deadline it leaves the rest to a replay. */
   stop(deadline: AbortSignal): Promise<void>
 }

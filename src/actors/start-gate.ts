@@ -40,6 +40,8 @@ export function createStartGate(options: StartGateOptions): StartGate {
   const stages = [...topics.toppingOf.keys()]
   let ordersEnd: Positions | undefined
   let everyEnd: Positions | undefined
+  /** Partitions may come one after the other, while the group still counts on a member that is dead. */
+  const assigned = new Set<number>()
   let isAssigned = false
   const waiters = new Set<(isCurrent: boolean) => void>()
   const isCurrent = (): boolean => isAssigned && everyEnd === undefined
@@ -47,24 +49,31 @@ export function createStartGate(options: StartGateOptions): StartGate {
     if (everyEnd !== undefined && applied.hasReached(everyEnd)) everyEnd = undefined
     if (isCurrent()) for (const settle of waiters) settle(true)
   }
+  const letToppingsIn = (): void => {
+    // The first batch may come before `consume` has returned; `check` is called again after it.
+    if (ordersEnd === undefined || consumerRef.consumer === undefined || !applied.hasReached(ordersEnd)) return
+    ordersEnd = undefined
+    consumerRef.consumer.resume(stages)
+  }
   return {
     async open(partitions) {
       const ends = await log.ends([topics.orders, ...stages])
+      const isWaiting = ordersEnd !== undefined
       const endOfOrders = new Map([[topics.orders, ends.get(topics.orders) ?? []]])
-      everyEnd = toPositions(ends, partitions)
-      ordersEnd = toPositions(endOfOrders, partitions)
-      if (applied.hasReached(ordersEnd)) ordersEnd = undefined
-      else logger.info({ role: 'orders' }, 'Reading the orders placed before the start')
-      isAssigned = true
+      for (const partition of partitions) assigned.add(partition)
+      everyEnd = toPositions(ends, [...assigned])
+      ordersEnd = toPositions(endOfOrders, [...assigned])
+      // What was paused for the partitions before must be resumed, not forgotten.
+      if (isWaiting) letToppingsIn()
+      else if (applied.hasReached(ordersEnd)) ordersEnd = undefined
+      if (ordersEnd !== undefined) logger.info({ role: 'orders' }, 'Reading the orders placed before the start')
+      isAssigned = endOfOrders.get(topics.orders)!.every((_, partition) => assigned.has(partition))
       letReadersIn()
       return ordersEnd === undefined ? [] : stages
     },
     check() {
       letReadersIn()
-      // The first batch may come before `consume` has returned; `check` is called again after it.
-      if (ordersEnd === undefined || consumerRef.consumer === undefined || !applied.hasReached(ordersEnd)) return
-      ordersEnd = undefined
-      consumerRef.consumer.resume(stages)
+      letToppingsIn()
     },
     get isAssigned() {
       return isAssigned

@@ -12,9 +12,10 @@ import type { Logger } from '../logger.ts'
 import { choose, type Step } from '../menu.ts'
 import { addTopping, assertRecordFits, parsePizza } from '../records.ts'
 import { systemClock, type Clock } from './clock.ts'
-import { toDeadLetter } from './dead-letters.ts'
+import { createRefusal } from './dead-letters.ts'
 import { createOutbox } from './outbox.ts'
 import { atDeadline, type Role, type RoleReadiness } from './role.ts'
+import { createTallies, tallyReadFailure } from './tallies.ts'
 
 export interface ToppingServiceOptions {
   readonly log: EventLog
@@ -32,12 +33,16 @@ export interface ToppingServiceOptions {
 export async function startToppingService(options: ToppingServiceOptions): Promise<Role> {
   const { log, logger, step, from, to, deadLetters, groupId, startFrom, clock = systemClock } = options
   const { topping } = step
+  const tallies = createTallies()
   const outbox = createOutbox({
     log,
     clock,
-    onError: (error, attempt) =>
-      logger.warn({ err: error, role: topping, attempt }, 'Cannot append pizzas; trying again'),
+    onError(error, attempt) {
+      tallies.appendFailures++
+      logger.warn({ err: error, role: topping, attempt }, 'Cannot append pizzas; trying again')
+    },
   })
+  const refuse = createRefusal({ role: topping, topic: deadLetters, logger, outbox, tallies })
 
   const top = (record: LogRecord): void => {
     try {
@@ -47,9 +52,7 @@ export async function startToppingService(options: ToppingServiceOptions): Promi
       assertRecordFits(record.key, value)
       outbox.put({ topic: to, key: record.key, value })
     } catch (error) {
-      const { topic, partition, offset } = record
-      logger.warn({ err: error, role: topping, topic, partition, offset }, 'Bad record goes to the dead letters')
-      outbox.put(toDeadLetter(deadLetters, topping, record, error))
+      refuse(record, error)
     }
   }
 
@@ -58,11 +61,21 @@ export async function startToppingService(options: ToppingServiceOptions): Promi
     topics: [from],
     startFrom,
     positions: 'group',
+    onAssigned() {
+      tallies.rebalances++
+      return {}
+    },
+    onRevoked: () => void tallies.rebalances++,
     onBatch: (records) => {
       for (const record of records) top(record)
+      tallies.recordsTaken += records.length
+      // Not before these are durable does the next batch come: what waits here is one batch at most.
       return outbox.settled()
     },
-    onError: (error) => logger.warn({ err: error, role: topping }, 'Cannot read pizzas; trying again'),
+    onError(error) {
+      tallyReadFailure(tallies, error)
+      logger.warn({ err: error, role: topping }, 'Cannot read pizzas; trying again')
+    },
   })
 
   return {
@@ -72,6 +85,7 @@ export async function startToppingService(options: ToppingServiceOptions): Promi
       if (outbox.failingSince !== undefined) reasons.push(`${topping} cannot append to the log`)
       return { ready: reasons.length === 0, reasons }
     },
+    stats: () => ({ tallies, outboxRecords: outbox.size, partitions: consumer.assigned() }),
     async stop(deadline) {
       atDeadline(deadline, () => outbox.stop())
       await consumer.stop()

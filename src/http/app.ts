@@ -1,5 +1,5 @@
 /**
- * App. The two HTTP faces of the shop as Express apps: the orders role's and the cheese reporter's. Express routes; resources
+ * App. The HTTP faces of the shop as Express apps: the orders role's, the cheese reporter's, and the one for metrics alone. Express routes; resources
  * answer straight to node:http. Owns which routes there are and in which order they are tried (the busiest first).
  *
  * An app emits `closing` when its server closes (listen.ts): waiting answers and event streams end then.
@@ -10,8 +10,9 @@ import type { Orders } from '../actors/orders.ts'
 import type { Report } from '../actors/report.ts'
 import { createEventsRoutes } from './events.ts'
 import type { HttpLogger, Route } from './exchange.ts'
-import { createHealthRoutes } from './health.ts'
+import { createHealthRoutes, type Readiness } from './health.ts'
 import { createIndexRoutes } from './index-page.ts'
+import { createMetricsRoutes, type Scrape } from './metrics.ts'
 import { createOrderHistoryRoutes } from './order-history.ts'
 import { createOrderListRoutes } from './order-list.ts'
 import { createOrderRoutes } from './order.ts'
@@ -28,12 +29,21 @@ export interface OrdersAppOptions {
   readonly streams?: StreamLimits
   /** Who may place orders from a browser (default: whoever is on the same site as a server on loopback). */
   readonly guard?: Guard
+  readonly scrape: Scrape
   /** What browsers get at `/`, and the calls behind it. */
   readonly page?: { readonly show: RequestHandler; readonly routes: readonly Route[] }
 }
 
 export interface ReportAppOptions {
   readonly report: Report
+  readonly scrape: Scrape
+  readonly logger: HttpLogger
+}
+
+export interface MetricsAppOptions {
+  /** Of all roles of this process together. */
+  readonly readiness: () => Readiness
+  readonly scrape: Scrape
   readonly logger: HttpLogger
 }
 
@@ -53,7 +63,7 @@ const headerPolicy: HelmetOptions = {
   xXssProtection: false,
 }
 
-/** The app of the orders role: order, orders, history, events, health. */
+/** The app of the orders role: order, orders, history, events, health, metrics. */
 export function createOrdersApp(options: OrdersAppOptions): Express {
   const closing = new AbortController()
   const app = createApp(createOrdersRoutes(options, closing.signal), options.logger)
@@ -61,28 +71,41 @@ export function createOrdersApp(options: OrdersAppOptions): Express {
   return app
 }
 
-/** The app of the cheese reporter: report, health. */
+/** The app of the cheese reporter: report, health, metrics. */
 export function createReportApp(options: ReportAppOptions): Express {
   return createApp(createReportAppRoutes(options), options.logger)
 }
 
+/** The app of `--metrics-port`: health and metrics of roles that have no door of their own. */
+export function createMetricsApp(options: MetricsAppOptions): Express {
+  return createApp(createMetricsAppRoutes(options), options.logger)
+}
+
 /** Every route of the orders app, in the order they are tried. */
 export function createOrdersRoutes(options: OrdersAppOptions, closing: AbortSignal): Route[] {
-  const { orders, limits, streams = streamLimits, page, guard = createGuard({ host: '127.0.0.1' }) } = options
+  const { orders, limits, streams = streamLimits, page, scrape, guard = createGuard({ host: '127.0.0.1' }) } = options
   const routes = [
     ...createOrderRoutes({ orders, ...limits, closing, guard }),
     ...createOrderListRoutes({ orders, ...limits }),
     ...createEventsRoutes({ orders, limits: streams, closing }),
     ...createOrderHistoryRoutes({ orders }),
     ...createHealthRoutes(() => orders.readiness()),
+    ...createMetricsRoutes(scrape),
     ...(page?.routes ?? []),
   ]
   return [...routes, ...createIndexRoutes(routes, page?.show)]
 }
 
 /** Every route of the report app. */
-export function createReportAppRoutes({ report }: ReportAppOptions): Route[] {
-  const routes = [...createReportRoutes({ report }), ...createHealthRoutes(() => report.readiness())]
+export function createReportAppRoutes({ report, scrape }: ReportAppOptions): Route[] {
+  const health = createHealthRoutes(() => report.readiness())
+  const routes = [...createReportRoutes({ report }), ...health, ...createMetricsRoutes(scrape)]
+  return [...routes, ...createIndexRoutes(routes)]
+}
+
+/** Every route of the metrics app. */
+export function createMetricsAppRoutes({ readiness, scrape }: MetricsAppOptions): Route[] {
+  const routes = [...createMetricsRoutes(scrape), ...createHealthRoutes(readiness)]
   return [...routes, ...createIndexRoutes(routes)]
 }
 

@@ -5,7 +5,7 @@
  * N2: `close` ends within `drainMs` whatever callers do: a socket without a request would keep node:http open for minutes.
  */
 import type { Express, Request, RequestHandler, Response } from 'express'
-import { createServer, STATUS_CODES, type IncomingMessage, type Server } from 'node:http'
+import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { printProblem, problems, sendProblem, type ProblemName } from './problem.ts'
@@ -22,9 +22,17 @@ export interface ListenOptions {
   readonly upgrade?: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
 }
 
+/** What a port has answered and is answering. */
+export interface Traffic {
+  /** Requests by method, status and path of their route, with a blank between: few keys, one addition a request. */
+  readonly answered: ReadonlyMap<string, number>
+  readonly inFlight: number
+}
+
 export interface Listening {
   /** Where the app can be reached, without a slash at the end. */
   readonly url: string
+  traffic(): Traffic
   /** Safe to call twice. */
   close(): Promise<void>
 }
@@ -50,7 +58,10 @@ export async function listen(app: Express, options: ListenOptions): Promise<List
   let inFlight = 0
   let onIdle: (() => void) | undefined
   let closing: Promise<void> | undefined
-  const settled = () => {
+  const answered = new Map<string, number>()
+  const settled = (req: IncomingMessage, res: ServerResponse) => {
+    const key = toTrafficKey(req, res)
+    answered.set(key, (answered.get(key) ?? 0) + 1)
     if (--inFlight === 0) onIdle?.()
   }
   // Other upgrades, such as curl's to HTTP/2, are offers: they are answered as if nobody had made them.
@@ -60,7 +71,7 @@ export async function listen(app: Express, options: ListenOptions): Promise<List
     { keepAliveTimeout: keepAliveMs, headersTimeout: 10_000, requestTimeout: 30_000, shouldUpgradeCallback },
     (req, res) => {
       inFlight++
-      res.once('close', settled)
+      res.once('close', () => settled(req, res))
       // Express would answer in HTML what it cannot even route, such as `GET http://[`.
       const lastResort = () =>
         sendProblem(res, { name: 'malformed-request', detail: 'The address cannot be read.' }, '/')
@@ -81,13 +92,33 @@ export async function listen(app: Express, options: ListenOptions): Promise<List
     await closed
     clearTimeout(timer)
   }
-  return { url: toUrl(server.address() as AddressInfo), close: () => (closing ??= close()) }
+  const url = toUrl(server.address() as AddressInfo)
+  return { url, traffic: () => ({ answered, inFlight }), close: () => (closing ??= close()) }
 }
 
-function start(
-  server: Server,
-  { host, port, portFlag }: { host: string; port: number; portFlag: string },
-): Promise<void> {
+const countedMethods = new Set(['GET', 'HEAD', 'POST', 'OPTIONS'])
+
+/** Method, status and route, of each only those that are known beforehand: callers must not be able to fill the memory. */
+function toTrafficKey(req: IncomingMessage & { route?: { path?: string } }, res: ServerResponse): string {
+  const method = req.method !== undefined && countedMethods.has(req.method) ? req.method : 'other'
+  return `${method} ${res.headersSent ? res.statusCode : 'none'} ${req.route?.path ?? 'none'}`
+}
+
+/** Where to listen, and the flag that chooses the port. */
+export interface ListenPlace {
+  readonly host: string
+  readonly port: number
+  readonly portFlag: string
+}
+
+/** Takes a port and gives it back. @throws ListenError */
+export async function probePort(place: ListenPlace): Promise<void> {
+  const server = createServer()
+  await start(server, place)
+  await new Promise((resolve) => void server.close(resolve))
+}
+
+function start(server: Server, { host, port, portFlag }: ListenPlace): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error) => reject(toListenError(error, { host, port, portFlag })))
     server.listen({ host, port }, () => {
@@ -97,10 +128,7 @@ function start(
   })
 }
 
-function toListenError(
-  error: Error,
-  { host, port, portFlag }: { host: string; port: number; portFlag: string },
-): ListenError {
+function toListenError(error: Error, { host, port, portFlag }: ListenPlace): ListenError {
   const place = `Cannot listen on ${host} port ${port}`
   switch ('code' in error ? error.code : undefined) {
     case 'EADDRINUSE':

@@ -108,10 +108,19 @@ export function createErrorHandler(logger: HttpLogger): ErrorRequestHandler {
     // A body that breaks off because the caller hung up is nobody's error, and there is nobody to answer.
     if (req.destroyed && !req.complete && !(error instanceof ProblemError)) return
     const path = requestPath(req)
-    if (problem.name === 'internal') logger.error({ err: error, method: req.method, path }, 'request failed')
+    if (problem.name === 'internal') {
+      const fields = { err: error, method: req.method, path, ...orderOf(req.method, path) }
+      logger.error(fields, 'request failed')
+    }
     if (res.headersSent) res.destroy()
     else sendProblem(res, problem, path)
   }
+}
+
+/** The order a request is about, for the log: the parts of the path are forgotten by now. After POST stands a count. */
+function orderOf(method: string, path: string): { order_id?: string } {
+  const order_id = method === 'POST' ? undefined : /^\/order\/([\w.-]{1,64})(?:\/|$)/.exec(path)?.[1]
+  return order_id === undefined ? {} : { order_id }
 }
 
 /** Answers 405, and OPTIONS with 204, for methods that no route of this path has. */

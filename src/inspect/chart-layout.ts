@@ -59,7 +59,7 @@ const rootOptions = {
   'elk.json.edgeCoords': 'ROOT',
   'elk.layered.cycleBreaking.strategy': 'MODEL_ORDER',
   'elk.layered.considerModelOrder.strategy': 'NODES_AND_EDGES',
-  'elk.layered.spacing.nodeNodeBetweenLayers': '18',
+  'elk.layered.spacing.nodeNodeBetweenLayers': '12',
   'elk.spacing.edgeLabel': '8',
   'elk.padding': '[top=8,left=8,bottom=8,right=8]',
 }

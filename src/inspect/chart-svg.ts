@@ -48,9 +48,10 @@ function printBox({ x, y, width, height, state, lines }: Box): string {
     return rule + printLine(line, { x: x + padding, y: line.kind === 'detail' ? bottom + 2 : bottom - 4 })
   })
   const box = `<rect class="box" x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}" rx="8"/>`
-  // Empty here; the page writes counts into it.
+  // Empty here; the page writes a count into the corner and a note beside the box.
   const badge = `<text class="badge" x="${round(x + width - padding)}" y="${round(y + padding + 14)}" text-anchor="end"></text>`
-  return `<g class="${kind}" data-state="${escape(state.name)}">\n${[box, ...texts, badge].join('\n')}\n</g>`
+  const note = `<text class="note" x="${round(x + width + 10)}" y="${round(y + height / 2 + 4)}"></text>`
+  return `<g class="${kind}" data-state="${escape(state.name)}">\n${[box, ...texts, badge, note].join('\n')}\n</g>`
 }
 
 function printRule(x: number, y: number, width: number): string {

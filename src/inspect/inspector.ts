@@ -6,7 +6,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { WebSocketServer, type WebSocket } from 'ws'
+import type { WebSocket, WebSocketServer } from 'ws'
 import type { OrderMachine } from '../actors/live-order.ts'
 import type { Orders } from '../actors/orders.ts'
 import { createExchangeSignal, pathPart, type HttpLogger, type Route } from '../http/exchange.ts'
@@ -15,7 +15,7 @@ import type { Guard } from '../http/origin.ts'
 import { isOrderId } from '../http/parse.ts'
 import { ProblemError } from '../http/problem.ts'
 import { openStream } from '../http/sse.ts'
-import { tellFrames, type Frame, type FrameSink } from './frames.ts'
+import type { Frame, FramesOptions, FrameSink } from './frames.ts'
 
 export interface InspectorOptions {
   readonly orders: Orders
@@ -41,8 +41,13 @@ const heartbeatMs = 15_000
 export function createInspectorCalls(options: InspectorOptions): Inspector {
   const { orders, machine, guard, newOrdersMax } = options
   const closing = new AbortController()
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: 1_024 })
+  let sockets: WebSocketServer | undefined
   let streams = 0
+  const readers = () => streams + (sockets?.clients.size ?? 0)
+  const openSockets = async (): Promise<WebSocketServer> => {
+    const { WebSocketServer } = await import('ws')
+    return (sockets ??= new WebSocketServer({ noServer: true, maxPayload: 1_024 }))
+  }
 
   const routes: Route[] = [
     {
@@ -52,7 +57,7 @@ export function createInspectorCalls(options: InspectorOptions): Inspector {
       handle: async (req, res) => {
         const orderId = pathPart(req, 'id')
         if (!isOrderId(orderId) || (await orders.get(orderId)) === undefined) throw unknownOrder(orderId)
-        if (streams + sockets.clients.size >= readersMax) {
+        if (readers() >= readersMax) {
           throw new ProblemError('too-many-streams', `${readersMax} inspectors are open.`, { 'retry-after': '5' })
         }
         openStream(res)
@@ -94,18 +99,27 @@ export function createInspectorCalls(options: InspectorOptions): Inspector {
     routes,
     upgrade(req, socket, head) {
       const asked = parseAddress(req.url ?? '', newOrdersMax > 0)
-      const isAllowed = asked !== undefined && sockets.clients.size + streams < readersMax && isSameOrigin(guard, req)
+      const isAllowed = asked !== undefined && readers() < readersMax && isSameOrigin(guard, req)
       if (!isAllowed) return void socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
-      sockets.handleUpgrade(req, socket, head, (socket) => {
-        socket.on('error', () => socket.terminate())
-        void follow(socket, asked.orderId)
-      })
+      socket.on('error', () => socket.destroy())
+      void openSockets().then((server) =>
+        server.handleUpgrade(req, socket, head, (webSocket) => {
+          webSocket.on('error', () => webSocket.terminate())
+          void follow(webSocket, asked.orderId)
+        }),
+      )
     },
     close() {
       closing.abort()
-      for (const socket of sockets.clients) socket.terminate()
+      for (const socket of sockets?.clients ?? []) socket.terminate()
     },
   }
+}
+
+/** The stock converter takes some 50 ms to load: it is loaded for the first who looks, and so is `ws`. */
+async function tellFrames(options: FramesOptions, signal: AbortSignal): Promise<boolean> {
+  const frames = await import('./frames.ts')
+  return frames.tellFrames(options, signal)
 }
 
 /** Frames of orders that are placed from here on, up to the limit. */

@@ -2,14 +2,17 @@ import { describe, expect, it } from 'vitest'
 import { createApplied } from '../../src/actors/applied.ts'
 import { createStartGate } from '../../src/actors/start-gate.ts'
 import type { Consumer } from '../../src/log/event-log.ts'
+import { placeKey } from '../../src/log/placement.ts'
 import { openMemoryShop, orderRecord, toppedRecord } from '../support/memory-shop.ts'
 
 const sauce = 'pizza-with-sauce'
 
-/** A gate on a log with two orders and one topping on its only partition. */
-async function openGate() {
-  const { topics, log, append, logger } = await openMemoryShop({ partitions: 1 })
-  await append(orderRecord(topics, '1', 1), orderRecord(topics, '2', 1))
+/** A gate on a log with two orders and one topping on its only partition, or of several on some. */
+async function openGate({ partitions = 1 } = {}) {
+  const { topics, log, append, logger } = await openMemoryShop({ partitions })
+  // Of two partitions each gets an order.
+  const other = ['2', '3', '4', '5'].find((id) => partitions === 1 || placeKey(id, 2) !== placeKey('1', 2))!
+  await append(orderRecord(topics, '1', 1), orderRecord(topics, other, 1))
   await append(toppedRecord(topics, 'sauce', { order_id: '1', pizza_id: 1, choice: 'bbq' }))
   const applied = createApplied()
   const resumed: (readonly string[])[] = []
@@ -17,12 +20,15 @@ async function openGate() {
   const consumerRef: { consumer?: Consumer } = { consumer }
   const gate = createStartGate({ log, logger, topics, applied, consumerRef })
   /** As the host does with a batch. */
-  const pass = (topic: string, offset: number) => {
-    applied.pass(topic, 0, offset)
+  const pass = (topic: string, offset: number, partition = 0) => {
+    applied.pass(topic, partition, offset)
     applied.notify()
     gate.check()
   }
-  return { gate, applied, resumed, consumer, consumerRef, pass, stages: [...topics.toppingOf.keys()] }
+  const found = await log.ends(['orders', sauce])
+  /** By partition: where orders and the sauces end. */
+  const ends = found.get('orders')!.map((orders, partition) => [orders, found.get(sauce)![partition]!] as const)
+  return { ends, gate, applied, resumed, consumer, consumerRef, pass, stages: [...topics.toppingOf.keys()] }
 }
 
 describe('The start gate', () => {
@@ -72,10 +78,54 @@ describe('The start gate', () => {
     expect([gate.isCurrent, gate.isCatchingUp]).toEqual([true, false])
   })
 
-  it('waits for its own partitions only', async () => {
-    const { gate } = await openGate()
+  it('is closed to readers until it has every partition, however they come', async () => {
+    const { gate, resumed, pass, stages, ends } = await openGate({ partitions: 2 })
     expect(await gate.open([])).toEqual([])
-    expect([gate.isCurrent, gate.isCatchingUp]).toEqual([true, false])
+    expect([gate.isAssigned, gate.isCurrent]).toEqual([false, false])
+    expect(ends.map(([orders]) => orders)).toEqual([1, 1])
+    expect(await gate.open([0])).toEqual(stages)
+    for (const [topic, end] of [
+      ['orders', ends[0]![0]],
+      [sauce, ends[0]![1]],
+    ] as const)
+      if (end > 0) pass(topic, end - 1)
+    expect([gate.isAssigned, gate.isCurrent, resumed]).toEqual([false, false, [stages]])
+    expect(await gate.open([1])).toEqual(stages)
+    expect([gate.isAssigned, gate.isCurrent]).toEqual([true, false])
+    for (const [topic, end] of [
+      ['orders', ends[1]![0]],
+      [sauce, ends[1]![1]],
+    ] as const)
+      if (end > 0) pass(topic, end - 1, 1)
+    expect([gate.isCurrent, resumed]).toEqual([true, [stages, stages]])
+  })
+
+  it('forgets no partition that is still being read when another one comes (G1, G2)', async () => {
+    const { gate, resumed, pass, applied, stages, ends } = await openGate({ partitions: 2 })
+    applied.load(
+      new Map([
+        ['orders', new Map([[1, ends[1]![0]]])],
+        [sauce, new Map([[1, ends[1]![1]]])],
+      ]),
+    )
+    expect(await gate.open([0])).toEqual(stages)
+    expect(await gate.open([1])).toEqual(stages)
+    expect([gate.isCatchingUp, gate.isCurrent, resumed]).toEqual([true, false, []])
+    pass('orders', ends[0]![0] - 1)
+    if (ends[0]![1] > 0) pass(sauce, ends[0]![1] - 1)
+    expect([gate.isCatchingUp, gate.isCurrent, resumed]).toEqual([false, true, [stages]])
+  })
+
+  it('lets toppings in though another partition came before the consumer was there', async () => {
+    const { gate, resumed, pass, applied, consumer, consumerRef, stages, ends } = await openGate({ partitions: 2 })
+    delete consumerRef.consumer
+    await gate.open([0])
+    pass('orders', ends[0]![0] - 1)
+    applied.load(new Map([['orders', new Map([[1, ends[1]![0]]])]]))
+    expect(await gate.open([1])).toEqual(stages)
+    consumerRef.consumer = consumer
+    gate.check()
+    expect([gate.isCatchingUp, resumed]).toEqual([false, [stages]])
   })
 
   it('lets toppings in though the last order was applied before the consumer was there', async () => {

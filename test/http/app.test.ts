@@ -3,7 +3,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { createReportApp } from '../../src/http/app.ts'
 import { listen } from '../../src/http/listen.ts'
 import { toProblem } from '../../src/http/problem.ts'
-import { connectRaw, openShop, readJson } from './shop.ts'
+import { connectRaw, openShop, readJson, scrape } from './shop.ts'
 
 describe('The API', () => {
   test('lists its calls at /, and every one of them is there', async () => {
@@ -69,6 +69,22 @@ describe('The API', () => {
     expect(shop.logged).toEqual([
       { level: 'error', fields: { err: error, method: 'GET', path: '/orders' }, message: 'request failed' },
     ])
+  })
+
+  test('logs which order a request was about that failed', async () => {
+    const shop = await openShop()
+    const error = new TypeError('x')
+    for (const [method, path] of [
+      ['history', '/order/123/history'],
+      ['get', '/order/123'],
+    ] as const) {
+      shop.failNext(method, error)
+      expect((await fetch(shop.url + path)).status).toBe(500)
+      expect(shop.logged.at(-1)).toMatchObject({ fields: { path, order_id: '123' } })
+    }
+    shop.failNext('place', error)
+    expect((await fetch(`${shop.url}/order/3`, { method: 'POST' })).status).toBe(500)
+    expect(shop.logged.at(-1)!.fields).not.toHaveProperty('order_id')
   })
 
   test.each([null, undefined, 'text', new URIError('URI malformed'), Object.assign(new Error('x'), { status: 400 })])(
@@ -153,7 +169,7 @@ describe('The report API', () => {
       counts: () => ({ 'goat cheese': 12, none: 3 }),
       readiness: () => ({ ready: false, reasons: ['Catching up.'] }),
     }
-    const app = createReportApp({ report, logger: { error: () => {}, warn: () => {} } })
+    const app = createReportApp({ report, scrape, logger: { error: () => {}, warn: () => {} } })
     const { url, close } = await listen(app, { host: '127.0.0.1', port: 0 })
     onTestFinished(close)
     expect(await readJson(await fetch(`${url}/report`))).toEqual({ 'goat cheese': 12, none: 3 })

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { createOrdersRoutes, createReportAppRoutes } from '../../src/http/app.ts'
+import { createMetricsAppRoutes, createOrdersRoutes, createReportAppRoutes } from '../../src/http/app.ts'
 import { toPathTemplate, type Route } from '../../src/http/exchange.ts'
 import { createGuard } from '../../src/http/origin.ts'
 import { problems } from '../../src/http/problem.ts'
 import { createInspectorCalls } from '../../src/inspect/inspector.ts'
 import { createPage } from '../../src/inspect/page.ts'
 import { createFakeOrders } from './fake-orders.ts'
-import { limits } from './shop.ts'
+import { limits, scrape } from './shop.ts'
 
 const docs = readFileSync(new URL('../../docs/http.md', import.meta.url), 'utf8')
 const logger = { error: () => {}, warn: () => {} }
@@ -30,7 +30,7 @@ const toRows = (routes: readonly Route[]) =>
 describe('The API reference', () => {
   test('lists the calls of the orders role as the code has them', () => {
     const routes = createOrdersRoutes(
-      { orders: createFakeOrders().orders, limits, logger },
+      { orders: createFakeOrders().orders, limits, scrape, logger },
       new AbortController().signal,
     )
     expect(tableUnder('Calls of the orders role')).toEqual(toRows(routes))
@@ -58,7 +58,16 @@ describe('The API reference', () => {
 
   test('lists the calls of the cheese reporter as the code has them', () => {
     const report = { counts: () => ({}), readiness: () => ({ ready: true, reasons: [] }) }
-    expect(tableUnder('Calls of the cheese reporter')).toEqual(toRows(createReportAppRoutes({ report, logger })))
+    expect(tableUnder('Calls of the cheese reporter')).toEqual(
+      toRows(createReportAppRoutes({ report, scrape, logger })),
+    )
+  })
+
+  test('lists the calls of the metrics port as the code has them', () => {
+    const readiness = () => ({ ready: true, reasons: [] })
+    expect(tableUnder('Calls of the metrics port')).toEqual(
+      toRows(createMetricsAppRoutes({ readiness, scrape, logger })),
+    )
   })
 
   test('lists the problems as the code has them', () => {

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { onTestFinished } from 'vitest'
 import { createOrdersApp } from '../../src/http/app.ts'
+import type { Scrape } from '../../src/http/metrics.ts'
 import { listen, type Listening } from '../../src/http/listen.ts'
 import { streamLimits, type StreamLimits } from '../../src/http/sse.ts'
 import { createBell } from './bell.ts'
@@ -16,6 +17,9 @@ export interface Shop extends FakeOrders {
 }
 
 export const limits = { countMax: 1_000, waitMsMax: 30_000, pageRowsMax: 50 }
+
+/** Metrics of a shop that has none. */
+export const scrape: Scrape = () => Promise.resolve({ contentType: 'text/plain', text: 'none 0\n' })
 
 export interface ShopOptions {
   streams?: Partial<StreamLimits>
@@ -33,6 +37,7 @@ export async function openShop({
   const log = (level: string) => (fields: object, message: string) => void logged.push({ level, fields, message })
   const app = createOrdersApp({
     orders: fake.orders,
+    scrape,
     limits: { ...limits, waitMsMax },
     logger: { error: log('error'), warn: log('warn') },
     streams: { ...streamLimits, ...streams },

@@ -2,6 +2,8 @@ import { createWebSocketReceiver, type StatelyInspectionEvent } from '@statelyai
 import { once } from 'node:events'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
+import { tellFrames, type Frame } from '../../src/inspect/frames.ts'
+import { openMemoryShop, until as untilTurn } from '../support/memory-shop.ts'
 import { findMessage, openShop, readMessages } from './open-shop.ts'
 
 /** The shapes of the installed package: every field it declares, and its type there. */
@@ -57,6 +59,12 @@ describe('The frames of an order', () => {
       actors.slice(1).every(({ parentId, rootId }) => parentId === order!.sessionId && rootId === order!.sessionId),
     ).toBe(true)
     expect(JSON.parse(actors[1]!.definition!)).toMatchObject({ id: 'pizza', initial: 'sauce' })
+    // The sauce was taken before anybody looked: it is in the first snapshot and not told once more.
+    const topped = frames.filter(
+      (frame) =>
+        frame.type === '@xstate.event' && frame.event.type === 'pizza.topped' && frame.sessionId === order!.sessionId,
+    )
+    expect(topped).toHaveLength(6)
     const pizza = frames.filter(
       (frame) => frame.type === '@xstate.snapshot' && frame.sessionId === actors[1]!.sessionId,
     )
@@ -78,6 +86,31 @@ describe('The frames of an order', () => {
     expect(frames.map((frame) => (frame as { snapshot: { value: string } }).snapshot.value)).toEqual(
       Array.from({ length: 4 }, () => 'ready'),
     )
+  })
+
+  test('leave a passivated order asleep', async () => {
+    const shop = await openMemoryShop()
+    const { host, orders } = await shop.startHost()
+    await shop.startToppings()
+    const { order_id: orderId } = await orders.place({ count: 2 })
+    await orders.get(orderId, { waitMs: 10_000 })
+    await untilTurn(() => host.cache.peek(orderId) === undefined)
+    const frames: Frame[] = []
+    const sink = async (frame: Frame) => frames.push(frame) > 0
+    await tellFrames({ orders, machine: host.machine, orderId, sink }, new AbortController().signal)
+    expect(frames).toHaveLength(3)
+    expect(host.cache.hydrations).toBe(0)
+    expect(host.cache.size).toBe(0)
+  })
+
+  test('end with a reader that does not take them', async () => {
+    const shop = await openMemoryShop()
+    const { host, orders } = await shop.startHost()
+    const { order_id: orderId } = await orders.place({ count: 2 })
+    let offered = 0
+    const sink = async () => ++offered < 2
+    await tellFrames({ orders, machine: host.machine, orderId, sink }, new AbortController().signal)
+    expect(offered).toBe(2)
   })
 
   test('are refused for an unknown order, to other sites, and at other addresses', async () => {

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
+import { WebSocket } from 'ws'
 import type { OrderPage } from '../../src/actors/orders.ts'
 import type { ShopView } from '../../src/inspect/shop-view.ts'
 import { findMessage, openShop } from './open-shop.ts'
@@ -49,8 +51,17 @@ describe('The page', () => {
     const events = await history(id)
     expect(events).toHaveLength(9)
     for (const event of events) {
-      const step = (await (await fetch(`${url}/order/${id}/history/${event.version}`)).json()) as Record<string, never>
-      expect(step).toMatchObject({ event, after: { order: { state: event.order_state } } })
+      const step = (await (await fetch(`${url}/order/${id}/history/${event.version}`)).json()) as Record<
+        string,
+        unknown
+      >
+      const before = { order: { state: events[event.version - 2]?.order_state ?? 'new' } }
+      expect(step).toMatchObject({ event, before, after: { order: { state: event.order_state } } })
+      if (event.topping !== null) {
+        const toppings = (moment: string) => (step[moment] as { pizza: { context: object } }).pizza.context
+        expect(toppings('before')).not.toHaveProperty(`toppings.${event.topping}`)
+        expect(toppings('after')).toHaveProperty(`toppings.${event.topping}`, event.choice)
+      }
       const { topic, partition, offset } = event
       for await (const [record] of log.read({ topic, partition }, { from: offset, to: offset + 1 })) {
         const [key, value] = [record!.key!.toString(), record!.value!.toString()]
@@ -104,6 +115,22 @@ describe('The page', () => {
       source: /^pizza \/ \d \/ 0$/,
     })
     expect(view.roles.find(({ role }) => role === 'sauce')).toMatchObject({ dead_letters: 1 })
+  })
+})
+
+describe('A shop that stops', () => {
+  test('ends the streams of its pages and inspectors, and does not wait for them', async () => {
+    const { url, shop, place } = await openShop()
+    const id = await place(1)
+    const paths = ['/live/orders', '/live/shop', `/inspect/${id}`]
+    const streams = await Promise.all(paths.map((path) => fetch(url + path)))
+    const socket = new WebSocket(`${url.replace('http', 'ws')}/inspect/${id}`)
+    await once(socket, 'message')
+    const startedAt = performance.now()
+    const ends = Promise.all([...streams.map((stream) => stream.text()), once(socket, 'close')])
+    await shop.stop()
+    await ends
+    expect(performance.now() - startedAt).toBeLessThan(4_000)
   })
 })
 

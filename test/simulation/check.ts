@@ -21,8 +21,9 @@ export interface CheckOptions {
   readonly strangers: Strangers | undefined
 }
 
-/** Whether every role has read to the end of its topics and written that down. */
+/** Whether every role is up, has read to the end of its topics and written that down. */
 export function isCalm({ cluster, storage, topics }: CheckOptions): boolean {
+  for (const { running } of cluster.instances) if (running === undefined) return false
   if (cluster.orders() === undefined) return false
   const hasRead = (positions: Positions | undefined, names: readonly string[]): boolean =>
     names.every((name) =>
@@ -58,18 +59,23 @@ async function checkOrder(
 ): Promise<void> {
   const answered = witness.look(orderId)
   const answer = await ask(cluster, async (shop) => ({ order: await shop.get(orderId) }))
-  if (answer === undefined) return witness.blame(`P1: order ${orderId} cannot be asked for in a shop that has calmed down`)
+  if (answer === undefined)
+    return witness.blame(`P1: order ${orderId} cannot be asked for in a shop that has calmed down`)
   const { order } = answer
   answered(order && toJson(order))
   if (order === undefined) return witness.blame(`P1: order ${orderId} is not known`)
   if (order.status !== 'ready' || order.pizzas.length !== count || order.count !== count) {
-    return witness.blame(`P1: order ${orderId} of ${count} is ${order.status} with ${order.pizzas.length} of ${order.count}`)
+    return witness.blame(
+      `P1: order ${orderId} of ${count} is ${order.status} with ${order.pizzas.length} of ${order.count}`,
+    )
   }
   for (const pizza of isOurs ? order.pizzas : []) {
     for (const { topping, menu } of recipe) {
       const chosen = choose(menu, `${orderId}/${pizza.pizza_id}/${topping}`)
       if (pizza[topping] !== chosen)
-        witness.blame(`P1: order ${orderId} pizza ${pizza.pizza_id} has ${topping} ${String(pizza[topping])}, not ${chosen}`)
+        witness.blame(
+          `P1: order ${orderId} pizza ${pizza.pizza_id} has ${topping} ${String(pizza[topping])}, not ${chosen}`,
+        )
     }
   }
 }

@@ -70,7 +70,9 @@ export function createOrderDisk(): Disk<OrderStore> {
     },
     list({ status, after, limit }) {
       const isAfter = (order: StoredOrder): boolean => after === undefined || compareAge(order, after) > 0
-      const picked = [...disk.orders.values()].filter((o) => (status === undefined || o.status === status) && isAfter(o))
+      const picked = [...disk.orders.values()].filter(
+        (o) => (status === undefined || o.status === status) && isAfter(o),
+      )
       return picked.toSorted((a, b) => compareAge(a, toCursor(b))).slice(0, limit)
     },
     journal: (orderId) => disk.chunks.filter(({ order_id }) => order_id === orderId).map(toChunk),

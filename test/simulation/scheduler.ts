@@ -69,7 +69,13 @@ export function createScheduler(seed: number, slowness = 0.2): Scheduler {
   let hash = 0
 
   const put = (process: ProcessState, run: () => void, delayMs: number): Task => {
-    const task = { at: now + delayMs + jitter(random, slowness * process.slowness), seq: seq++, run, process, isCancelled: false }
+    const task = {
+      at: now + delayMs + jitter(random, slowness * process.slowness),
+      seq: seq++,
+      run,
+      process,
+      isCancelled: false,
+    }
     queue.push(task)
     return task
   }
@@ -126,6 +132,8 @@ export function createScheduler(seed: number, slowness = 0.2): Scheduler {
     },
     createProcess,
     async run(isDone) {
+      // What was begun outside a task comes as far as it can first.
+      await settle()
       while (!isDone()) {
         const task = queue.pop()
         if (task === undefined) return

@@ -19,6 +19,7 @@ export interface Strangers {
   readonly refusals: readonly Refusal[]
   /** Orders they placed, and their counts. */
   readonly orders: ReadonlyMap<string, number>
+  readonly areDone: boolean
 }
 
 export interface StrangersOptions {
@@ -42,11 +43,14 @@ export function startStrangers({ cluster, log, topics, random }: StrangersOption
   const orders = new Map<string, number>()
   const write = async (record: AppendRecord, roles: readonly string[]): Promise<void> => {
     await cluster.world.sleep(random.below(40))
-    const [at] = await log.append([record])
-    for (const role of roles) refusals.push({ role, at: at! })
+    for (;;) {
+      const at = await log.append([record]).catch(() => undefined)
+      if (at !== undefined) return roles.forEach((role) => void refusals.push({ role, at: at[0]! }))
+      await cluster.world.sleep(20)
+    }
   }
   const stages = [...topics.toppingOf]
-  const topped = (order_id: string, pizza_id: number, topping: string, choice: string): AppendRecord => ({
+  const topped = (order_id: string, pizza_id: number | undefined, topping: string, choice: string): AppendRecord => ({
     topic: topics.stages.get(topping)!.to,
     key: order_id,
     value: JSON.stringify({ order_id, pizza_id, [topping]: choice }),
@@ -64,7 +68,9 @@ export function startStrangers({ cluster, log, topics, random }: StrangersOption
   const writeEarly = async (name: string): Promise<void> => {
     const count = 1 + random.below(2)
     for (const { topping } of recipe) {
-      if (random.oneIn(2)) await write(topped(name, 1 + random.below(count), topping, `strange ${topping}`), [])
+      if (random.oneIn(2)) continue
+      const pizza_id = random.oneIn(3) ? undefined : 1 + random.below(count)
+      await write(topped(name, pizza_id, topping, `strange ${topping}`), [])
     }
     await write({ topic: topics.orders, key: name, value: JSON.stringify({ order_id: name, count }) }, [])
     orders.set(name, count)
@@ -80,6 +86,13 @@ export function startStrangers({ cluster, log, topics, random }: StrangersOption
       await writeEarly(`stranger-${index}`)
     }
   }
-  void all()
-  return { refusals, orders }
+  let areDone = false
+  void all().then(() => (areDone = true))
+  return {
+    refusals,
+    orders,
+    get areDone() {
+      return areDone
+    },
+  }
 }

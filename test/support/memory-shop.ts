@@ -37,6 +37,7 @@ export interface HostSettings {
   readonly liveActorsMax: number
   readonly checkpointMs: number
   readonly checkpointOrdersMax: number
+  readonly behindRecordsMax: number
   /** Puts something between the role and its log, or its store. */
   readonly wrapLog: (log: EventLog) => EventLog
   readonly wrapStore: (store: OrderStore) => OrderStore
@@ -101,6 +102,7 @@ const hostDefaults: HostSettings = {
   liveActorsMax: 20_000,
   checkpointMs: 1,
   checkpointOrdersMax: 1_000,
+  behindRecordsMax: 1_000_000,
   wrapLog: (log) => log,
   wrapStore: (store) => store,
 }

@@ -7,14 +7,14 @@ import type { DrawnChart } from '../draw.ts'
 export interface ChartViewProps {
   readonly chart: DrawnChart
   readonly active?: string | undefined
-  /** By state: what is written into its corner. */
-  readonly badges?: Readonly<Record<string, string>>
+  /** By state: the count in its corner and what is written beside it. */
+  readonly marks?: Readonly<Record<string, { readonly count: string; readonly note: string }>>
   /** What the chart says about itself to those who cannot see it. */
   readonly label: string
 }
 
 /** The chart comes from this server as text; it becomes nodes without ever being markup of this page. */
-export function ChartView({ chart, active, badges, label }: ChartViewProps) {
+export function ChartView({ chart, active, marks, label }: ChartViewProps) {
   const frame = useRef<HTMLDivElement>(null)
   useEffect(() => {
     const parsed = new DOMParser().parseFromString(chart.svg, 'image/svg+xml').documentElement
@@ -26,12 +26,17 @@ export function ChartView({ chart, active, badges, label }: ChartViewProps) {
     for (const state of frame.current?.querySelectorAll<SVGGElement>('.state') ?? []) {
       const name = state.dataset['state'] ?? ''
       state.classList.toggle('active', name === active)
-      state.classList.toggle('counted', Boolean(badges?.[name]) && badges?.[name] !== '0')
-      const badge = state.querySelector('.badge')
-      if (badge) badge.textContent = badges?.[name] ?? ''
+      const { count = '', note = '' } = marks?.[name] ?? {}
+      state.classList.toggle('counted', count !== '' && count !== '0')
+      setText(state.querySelector('.badge'), count)
+      setText(state.querySelector('.note'), note)
     }
   })
   return html`<div class="chart-frame" ref=${frame}></div>`
+}
+
+function setText(element: Element | null, text: string): void {
+  if (element) element.textContent = text
 }
 
 /** What may happen next in a state, as a list: the chart's truth for everyone. */

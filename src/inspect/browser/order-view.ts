@@ -16,6 +16,9 @@ import { PizzaChips } from './pizza-chips.ts'
 import { go, toHash, type Place } from './router.ts'
 import { StepDetail } from './step-detail.ts'
 
+/** Pizza charts side by side. */
+const pizzasMax = 4
+
 export function OrderView({ id, query }: Place) {
   const { order, history, problem, isConnected } = useOrder(id)
   const charts = useCharts()
@@ -29,7 +32,7 @@ export function OrderView({ id, query }: Place) {
     history=${history}
     charts=${charts}
     pinned=${pinned}
-    pizza=${toNumber(query.get('pizza'), order.count)}
+    pizzas=${parsePizzas(query.get('pizza'), order.count)}
     isConnected=${isConnected}
   />`
 }
@@ -39,11 +42,12 @@ interface LoadedProps {
   readonly history: readonly HistoryEntry[]
   readonly charts: readonly DrawnChart[]
   readonly pinned: number | undefined
-  readonly pizza: number | undefined
+  /** Those the address names. */
+  readonly pizzas: readonly number[]
   readonly isConnected: boolean
 }
 
-function Loaded({ order, history, charts, pinned, pizza, isConnected }: LoadedProps) {
+function Loaded({ order, history, charts, pinned, pizzas, isConnected }: LoadedProps) {
   const [orderChart, pizzaChart] = [charts.find(({ id }) => id === 'order')!, charts.find(({ id }) => id === 'pizza')!]
   const version = pinned ?? history.length
   const entry = history[version - 1]
@@ -55,11 +59,11 @@ function Loaded({ order, history, charts, pinned, pizza, isConnected }: LoadedPr
     [history, version, count],
   )
   // Without a choice the chart follows the pizza that the event is about.
-  const chosen = pizza ?? entry?.pizza_id ?? 1
-  const pizzaState = pizzaStates[chosen - 1]
-  const show = (event: number | undefined, pizza_id = pizza) =>
-    go(toHash(`order/${order.id}`, { event, pizza: pizza_id }), { replace: true })
+  const chosen = pizzas.length > 0 ? pizzas : [entry?.pizza_id ?? 1]
+  const show = (event: number | undefined, named = pizzas) =>
+    go(toHash(`order/${order.id}`, { event, pizza: named.length > 0 ? named.join() : undefined }), { replace: true })
   useArrowKeys(version, history.length, show)
+  const title = `${chosen.length > 1 ? 'Pizzas' : 'Pizza'} ${chosen.join(', ')}`
   return html`<section aria-labelledby="order-title">
     <${Heading} order=${order} isConnected=${isConnected} isPinned=${pinned !== undefined} />
     <${Stepper} history=${history} version=${version} isPinned=${pinned !== undefined} show=${show} />
@@ -73,20 +77,17 @@ function Loaded({ order, history, charts, pinned, pizza, isConnected }: LoadedPr
           label=${`State chart of the order; it is in ${orderState}`}
         />
       </div>
-      <div class="card panel">
-        <h2>Pizza ${chosen} <span class="muted">of ${formatCount(count)}</span></h2>
+      <div class=${chosen.length > 1 ? 'card panel many' : 'card panel'}>
+        <h2>${title} <span class="muted">${`of ${formatCount(count)}`}</span></h2>
         <${PizzaChips}
           states=${pizzaStates}
           names=${names}
           chosen=${chosen}
-          onChoose=${(id: number) => show(pinned, id)}
+          onChoose=${(id: number, isMore: boolean) => show(pinned, choosePizza(pizzas, chosen, { id, isMore }))}
         />
-        <${NextEvents} chart=${pizzaChart} active=${pizzaState} />
-        <${ChartView}
-          chart=${pizzaChart}
-          active=${pizzaState}
-          label=${`State chart of pizza ${chosen}; it is in ${pizzaState ?? 'no state'}`}
-        />
+        <div class="pizzas">
+          ${chosen.map((id) => html`<${PizzaChart} key=${id} chart=${pizzaChart} id=${id} state=${pizzaStates[id - 1]} />`)}
+        </div>
       </div>
       <div class="card panel history">
         <h2>History</h2>
@@ -95,6 +96,17 @@ function Loaded({ order, history, charts, pinned, pizza, isConnected }: LoadedPr
       </div>
     </div>
   </section>`
+}
+
+function PizzaChart({ chart, id, state }: { chart: DrawnChart; id: number; state: string | undefined }) {
+  return html`<div>
+    <${NextEvents} chart=${chart} active=${state} />
+    <${ChartView}
+      chart=${chart}
+      active=${state}
+      label=${`State chart of pizza ${id}; it is in ${state ?? 'no state'}`}
+    />
+  </div>`
 }
 
 function Heading({ order, isConnected, isPinned }: { order: OrderAnswer; isConnected: boolean; isPinned: boolean }) {
@@ -162,6 +174,9 @@ function useArrowKeys(version: number, last: number, show: (version: number) => 
   })
 }
 
+/** A large order is not asked for more often than it can be looked at. */
+const askAgainMs = 200
+
 interface OrderState {
   readonly order?: OrderAnswer
   readonly history: readonly HistoryEntry[]
@@ -187,6 +202,7 @@ function useOrder(id: string): OrderState {
           if (!isLeft) setState({ id, history: [], isConnected: false, problem: (error as Error).message })
           source.close()
         }
+        if (isStale) await new Promise((resolve) => setTimeout(resolve, askAgainMs))
       } while (isStale && !isLeft)
       asking = undefined
     }
@@ -207,6 +223,22 @@ function useOrder(id: string): OrderState {
     }
   }, [id])
   return state.id === id ? state : { history: [], isConnected: false }
+}
+
+/** Reads `3` or `3,7,12`: at most as many pizzas as there is room for, each once. */
+function parsePizzas(text: string | null, count: number): number[] {
+  const numbers = (text ?? '').split(',').flatMap((part) => toNumber(part, count) ?? [])
+  return [...new Set(numbers)].slice(0, pizzasMax)
+}
+
+/** One pizza instead of those before, or one more or less beside them. The only one chosen once more: none, so that events decide. */
+function choosePizza(
+  named: readonly number[],
+  shown: readonly number[],
+  { id, isMore }: { id: number; isMore: boolean },
+): readonly number[] {
+  if (!isMore) return named.length === 1 && named[0] === id ? [] : [id]
+  return shown.includes(id) ? shown.filter((other) => other !== id) : [...shown, id].slice(-pizzasMax)
 }
 
 /** A whole number from 1 to `max`; anything else is no number. */

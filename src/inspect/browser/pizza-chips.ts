@@ -8,8 +8,9 @@ export interface PizzaChipsProps {
   readonly states: readonly string[]
   /** Every state a pizza can be in, in the order of the chart. */
   readonly names: readonly string[]
-  readonly chosen: number
-  readonly onChoose: (pizzaId: number) => void
+  readonly chosen: readonly number[]
+  /** `isMore`: beside those that are chosen. */
+  readonly onChoose: (pizzaId: number, isMore: boolean) => void
 }
 
 /** One chip is in the tab order; arrow keys go from chip to chip. */
@@ -19,8 +20,8 @@ export function PizzaChips({ states, names, chosen, onChoose }: PizzaChipsProps)
     wanted === undefined || wanted === state ? [{ id: index + 1, state }] : [],
   )
   const box = useRef<HTMLDivElement>(null)
-  useEffect(() => scrollInto(box.current, '[aria-pressed="true"]'), [chosen, wanted])
-  const first = shown.some(({ id }) => id === chosen) ? chosen : shown[0]?.id
+  useEffect(() => scrollInto(box.current, '[aria-pressed="true"]'), [chosen.join(), wanted])
+  const first = (shown.find(({ id }) => chosen.includes(id)) ?? shown[0])?.id
   return html`<div class="chips-panel">
     <div class="tallies" role="group" aria-label="Show only pizzas in one state">
       ${names.map((name, index) => {
@@ -40,11 +41,11 @@ export function PizzaChips({ states, names, chosen, onChoose }: PizzaChipsProps)
           html`<button
             key=${id}
             class=${`chip hue-${names.indexOf(state)}`}
-            aria-pressed=${id === chosen}
+            aria-pressed=${chosen.includes(id)}
             tabindex=${id === first ? 0 : -1}
-            title=${`Pizza ${id}: ${state}`}
+            title=${`Pizza ${id}: ${state} (Shift-click shows it beside others)`}
             aria-label=${`Pizza ${id}: ${state}`}
-            onClick=${() => onChoose(id)}
+            onClick=${(event: MouseEvent) => onChoose(id, event.ctrlKey || event.metaKey || event.shiftKey)}
           >
             ${id}
           </button>`,

@@ -90,7 +90,15 @@ function RoleRow({ role, state, reasons, can_stop, lag, rate, dead_letters, onCh
 
 function Pizzas({ census }: { census: ShopData['census'] }) {
   const chart = useCharts().find(({ id }) => id === 'pizza')
-  const badges = Object.fromEntries(census.states.map(({ state, pizzas }) => [state, formatCount(pizzas)]))
+  const marks = Object.fromEntries(
+    census.states.map(({ state, pizzas, p50_ms, p99_ms }) => [
+      state,
+      {
+        count: formatCount(pizzas),
+        note: p50_ms === null || p99_ms === null ? '' : `p50 ${formatMs(p50_ms)}, p99 ${formatMs(p99_ms)}`,
+      },
+    ]),
+  )
   const noun = census.open_orders === 1 ? 'order' : 'orders'
   const spoken = census.states.map(({ state, pizzas }) => `${pizzas} in ${state}`).join(', ')
   return html`<div class="card panel">
@@ -98,7 +106,7 @@ function Pizzas({ census }: { census: ShopData['census'] }) {
     <p class="muted">
       ${`${formatCount(census.open_orders)} open ${noun}${census.is_complete ? '' : ', still counting'}`}
     </p>
-    ${chart && html`<${ChartView} chart=${chart} badges=${badges} label=${`Pizzas of open orders by state: ${spoken}`} />`}
+    ${chart && html`<${ChartView} chart=${chart} marks=${marks} label=${`Pizzas of open orders by state: ${spoken}`} />`}
   </div>`
 }
 

@@ -35,6 +35,11 @@ export function StepDetail({ orderId, entry }: { orderId: string; entry: History
     ${step ? html`<${Changes} step=${step} />` : html`<p class="muted">…</p>`}
     <h3>Key as stored</h3>
     <pre tabindex="0">${step ? (step.record?.key ?? 'none') : '…'}</pre>
+    ${
+      Object.keys(step?.record?.headers ?? {}).length > 0 &&
+      html`<h3>Headers as stored</h3>
+        <pre tabindex="0">${JSON.stringify(step?.record?.headers, null, 2)}</pre>`
+    }
     <h3>Value as stored</h3>
     <pre tabindex="0">${step ? toValueText(step) : '…'}</pre>
   </div>`
@@ -80,7 +85,7 @@ function Changes({ step: { before, after } }: { step: HistoryStep }) {
       ${changes.map(
         ({ path, before, after }) =>
           html`<tr key=${path}>
-            <th scope="row">${path}</th>
+            <th scope="row">${path.split('.').map((part, index) => (index > 0 ? html`.<wbr />${part}` : part))}</th>
             <td>${before === undefined ? '–' : html`<del>${before}</del>`}</td>
             <td>${after === undefined ? '–' : html`<ins>${after}</ins>`}</td>
           </tr>`,

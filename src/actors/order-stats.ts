@@ -1,0 +1,50 @@
+/**
+ * Order stats: how the order host is doing, for metrics. Orders are counted in the store when somebody first asks, and along the
+ * journal from then on: a count over a million rows is no answer to every scrape.
+ */
+import type { OrderCheckpointer } from './order-host.ts'
+import type { JournalChunk, OrderStore } from './order-store.ts'
+import type { OrderStatus } from './orders.ts'
+
+export interface OrderStats {
+  /** Orders in the store. */
+  readonly byStatus: Readonly<Record<OrderStatus, number>>
+  /** Order actors in memory. */
+  readonly live: number
+  readonly dirty: number
+  readonly hydrations: number
+  readonly passivations: number
+  /** Toppings that wait for their order. */
+  readonly held: number
+  /** Orders whose machine threw. */
+  readonly repaired: number
+  /** Snapshots that checkpoints wrote, and their size together. */
+  readonly snapshots: number
+  readonly snapshotBytes: number
+  /** Records the host still has to take or to append, as far as it knows. */
+  readonly behind: number
+  /** Orders that were refused because of that. */
+  readonly refused: number
+}
+
+/** Creates a count of the stored orders. */
+export function createOrderCounts(store: OrderStore, checkpointer: OrderCheckpointer): () => OrderStats['byStatus'] {
+  let counts: Record<OrderStatus, number> | undefined
+  const follow = (chunks: readonly JournalChunk[]): void => {
+    for (const { firstVersion, status } of chunks) {
+      if (firstVersion === 1) counts![status]++
+      else if (status === 'ready') {
+        // An order takes no event after it is ready, so this is the chunk that made it so.
+        counts!.preparing--
+        counts!.ready++
+      }
+    }
+  }
+  return () => {
+    if (counts === undefined) {
+      counts = store.counts()
+      checkpointer.onWritten(follow)
+    }
+    return { ...counts }
+  }
+}
