@@ -32,7 +32,7 @@ const installMaven = 'install Maven (Debian and Ubuntu: apt install maven; macOS
 const orDocker = 'or use Docker instead: docker compose up kafka'
 
 /** Where the jars of this Kafka version are kept. `PIZZA_KAFKA_CACHE` overrides the per-user cache folder. */
-export function jarsFolder(env: NodeJS.ProcessEnv = process.env): string {
+function jarsFolder(env: NodeJS.ProcessEnv = process.env): string {
   const cache = env['PIZZA_KAFKA_CACHE'] ?? join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'pizza-actors')
   return join(cache, `kafka-${kafkaVersion}`)
 }

@@ -44,7 +44,7 @@ function toReason(error: unknown): string {
 }
 
 /** Makes the dead letter of a record. `role` is who could not take it, `error` why. */
-export function toDeadLetter(topic: string, role: string, record: LogRecord, error: unknown): AppendRecord {
+function toDeadLetter(topic: string, role: string, record: LogRecord, error: unknown): AppendRecord {
   const reason = toReason(error)
   const detail = error instanceof Error ? error.message : String(error)
   const { key, value } = record

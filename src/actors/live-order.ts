@@ -74,7 +74,7 @@ export function statusOf(actor: OrderActor): OrderStatus {
   return actor.getSnapshot().value === 'ready' ? 'ready' : 'preparing'
 }
 
-export function contextOf(actor: OrderActor): OrderContext {
+function contextOf(actor: OrderActor): OrderContext {
   return actor.getSnapshot().context
 }
 

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 
 /** Another process writes this store. */
-export class DataInUseError extends Error {
+class DataInUseError extends Error {
   readonly code = 'data-in-use'
   constructor(file: string, options?: ErrorOptions) {
     super(`Cannot write ${file}: another process of the same role works on it`, options)

@@ -125,7 +125,7 @@ function createApp(routes: readonly Route[], logger: HttpLogger): Express {
 }
 
 /** The Allow header of each path. Paths that differ only in the names of their parts are one path. */
-export function allowed(routes: readonly Route[]): Map<string, string> {
+function allowed(routes: readonly Route[]): Map<string, string> {
   const methods = new Map<string, Set<string>>()
   for (const { method, path } of routes) {
     const shape = path.replaceAll(/:\w+/g, ':part')

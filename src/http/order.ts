@@ -35,7 +35,7 @@ export function createOrderRoutes(options: OrderRoutesOptions): Route[] {
 }
 
 /** The order as JSON shows it: these fields in this order. */
-export function toOrderJson(view: OrderView): Omit<OrderView, 'version'> {
+function toOrderJson(view: OrderView): Omit<OrderView, 'version'> {
   const { id, count, status, placed_at, ready_at, pizzas, in_progress } = view
   return { id, count, status, placed_at, ready_at, pizzas, in_progress }
 }

@@ -25,7 +25,7 @@ export const streamLimits: StreamLimits = { heartbeatMs: 15_000, stallMsMax: 30_
 const reconnectMs = 1_000
 
 /** An event on the wire. JSON has no line breaks, and ids and types are the host's own, so every field is one line. */
-export function printEvent({ id, type, order_id, data }: OrderEvent): string {
+function printEvent({ id, type, order_id, data }: OrderEvent): string {
   return `id: ${id}\nevent: ${type}\ndata: ${JSON.stringify({ order_id, ...data })}\n\n`
 }
 

@@ -9,7 +9,7 @@
  */
 import { LogError, type ConsumeOptions, type Consumer, type Positions } from './event-log.ts'
 import type { KafkaClient } from './kafka-client.ts'
-import { createKafkaCursors } from './kafka-cursors.ts'
+import { createKafkaCursors, type KafkaCursors } from './kafka-cursors.ts'
 import { protocolErrorType } from './kafka-errors.ts'
 import { createKafkaGroup, type KafkaGroup, type KafkaGroupTimes, type Processes } from './kafka-group.ts'
 import { createPositionKeeper, type PositionKeeper } from './local-positions.ts'
@@ -45,16 +45,12 @@ export function createKafkaConsumer(
   { openClient, processes, times }: KafkaConsumerContext,
   options: ConsumeOptions,
 ): KafkaConsumer {
-  const { groupId, topics } = options
+  const { groupId, topics, batchRecordsMax = 1_000 } = options
   const client = openClient()
   const sleeper = createSleeper(scheduleOnLoop)
   const report = createReporter(options)
-  const cursors = createKafkaCursors({
-    cluster: client.cluster,
-    batchRecordsMax: options.batchRecordsMax ?? 1_000,
-    ...times,
-    onFetched: () => sleeper.wakeForRecords(),
-  })
+  const onFetched = sleeper.wakeForRecords
+  const cursors = createKafkaCursors({ cluster: client.cluster, batchRecordsMax, ...times, onFetched })
   let state: 'running' | 'stopping' | 'abandoned' = 'running'
   let held: readonly number[] = []
   let target: readonly number[] = []
@@ -219,7 +215,7 @@ interface Beginning {
   readonly client: KafkaClient
   readonly group: KafkaGroup
   readonly options: ConsumeOptions
-  readonly cursors: ReturnType<typeof createKafkaCursors>
+  readonly cursors: KafkaCursors
   readonly keeper: PositionKeeper
 }
 

@@ -45,7 +45,7 @@ type Part = string | Uint8Array | null
 type Row = [seq: number, key: Part, value: Part, headers: string | null, timestampMs: number]
 
 /** The name of a partition's table; `seq` is the offset plus 1. */
-export function tableOf(topicId: number, partition: number): string {
+function tableOf(topicId: number, partition: number): string {
   return `records_${topicId}_${partition}`
 }
 

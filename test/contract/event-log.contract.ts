@@ -9,7 +9,7 @@ import { describeGroups } from './groups.ts'
 import { describePositions } from './positions.ts'
 import { createContext, type ContractContext, type LogHarness } from './support.ts'
 
-export type { CrashableLog, LogHarness } from './support.ts'
+export type { LogHarness } from './support.ts'
 
 export interface ContractOptions {
   /** For one test (default 10,000); a log that notices a dead member late needs more. */

@@ -152,7 +152,7 @@ async function readReport(
 }
 
 /** Every order of `GET /orders`, page by page. */
-export async function listOrders(http: HttpClient, url: string): Promise<Set<string>> {
+async function listOrders(http: HttpClient, url: string): Promise<Set<string>> {
   const ids = new Set<string>()
   let next: string | null = ''
   while (next !== null) {

@@ -114,7 +114,7 @@ export async function killLeftovers(): Promise<string[]> {
 }
 
 /** The Node that runs this, or the pinned one when this is too old to run TypeScript. */
-export function nodePath(): string {
+function nodePath(): string {
   return Number(process.versions.node.split('.')[0]) >= 24 ? process.execPath : `${projectRoot}node_modules/.bin/node`
 }
 
