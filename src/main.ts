@@ -6,7 +6,7 @@
  * during the start: whatever is unfinished then is repeated from the log.
  */
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { enableCompileCache, flushCompileCache } from 'node:module'
+import { flushCompileCache } from 'node:module'
 import { constants as os, hostname } from 'node:os'
 import { join } from 'node:path'
 import packageJson from '../package.json' with { type: 'json' }
@@ -24,9 +24,6 @@ const echoMs = 250
 
 /** The shop ends its drain by itself; this much later something hangs. */
 const graceMs = 2000
-
-// Saves a start about a fifth: what is imported from here on was parsed and stripped of its types by the start before.
-enableCompileCache()
 
 const { version } = packageJson
 process.stdout.on('error', () => {}) // `npm start | head` closes it; the shop goes on.

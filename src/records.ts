@@ -104,13 +104,19 @@ export function printPizza(order_id: string, pizza_id: number, toppings: readonl
 
 /**
  * The record with one more topping: same fields, same order, numbers as they were written.
- * `value` is what `pizza` was parsed from.
+ * `value` is what `pizza` was parsed from. @throws RecordError when it is nested too deep.
  */
 export function addTopping(value: Buffer, pizza: PizzaRecord, topping: string, choice: string): string {
   const hasForeignFields = Object.keys(pizza).some((field) => typeof pizza[field] !== 'string' && field !== 'pizza_id')
-  const record = hasForeignFields ? parseExactly(value.toString()) : pizza
-  record[topping] = choice
-  return JSON.stringify(record)
+  try {
+    const record = hasForeignFields ? parseExactly(value.toString()) : pizza
+    record[topping] = choice
+    return JSON.stringify(record)
+  } catch (error) {
+    // Parsing needs no stack for nesting, going over it and printing do.
+    if (!(error instanceof RangeError)) throw error
+    throw new RecordError('invalid-record', 'The record is nested too deep to be passed on')
+  }
 }
 
 /**

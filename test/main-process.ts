@@ -28,7 +28,7 @@ export interface RunOptions {
 export function run(args: readonly string[], { env = {}, preload }: RunOptions = {}): Run {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(PIZZA_|NODE_|VITEST)/.test(name))
   const imports = preload === undefined ? [] : ['--import', `data:text/javascript,${encodeURIComponent(preload)}`]
-  const child = spawn(join(root, 'node_modules/.bin/node'), [...imports, 'src/main.ts', ...args], {
+  const child = spawn(join(root, 'node_modules/.bin/node'), [...imports, 'src/start.mjs', ...args], {
     cwd: root,
     env: { ...Object.fromEntries(inherited), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -61,7 +61,7 @@ function proveOrder(recipe: Recipe, { count, repeat, find, ways }: OrderProofOpt
 }
 
 /** An order that has been placed; the model's events come to it as events of the machine. */
-export function toOrderSubject(
+function toOrderSubject(
   recipe: Recipe,
   { name, count, repeat = 'nothing' }: { name: string; count: number; repeat?: Repeat },
 ): Subject<ToppingCame> {

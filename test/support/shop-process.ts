@@ -1,5 +1,5 @@
 /**
- * Shop process. Runs the real program (src/main.ts) as a child process, the way users run it. Owns the child: knows every one
+ * Shop process. Runs the real program (src/start.mjs) as a child process, the way users run it. Owns the child: knows every one
  * that is alive and ends those that nobody ended.
  *
  * S1: `startShopProcess` resolves when the banner is printed (every role answers), or rejects with what the process said.
@@ -86,7 +86,7 @@ function spawnProgram(
 ): Started {
   const { roles = [], dataDir, configFile, args = [], env = {}, projectDir = projectRoot } = options
   const config = configFile === undefined ? [] : ['--config', configFile]
-  const child = spawn(nodePath(), ['src/main.ts', ...words, '--data', dataDir, ...config, ...args], {
+  const child = spawn(nodePath(), ['src/start.mjs', ...words, '--data', dataDir, ...config, ...args], {
     cwd: projectDir,
     env: { ...withoutTestRunner(process.env), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
