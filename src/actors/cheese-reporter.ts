@@ -12,13 +12,11 @@ import { parseTopped } from '../records.ts'
 import { createApplied } from './applied.ts'
 import { createCheckpointer } from './checkpointer.ts'
 import { systemClock, type Clock } from './clock.ts'
-import { createRefusal } from './dead-letters.ts'
-import { createOutbox } from './outbox.ts'
 import { toReadPositions } from './positions.ts'
 import type { Report } from './report.ts'
 import type { ReportStore } from './report-store.ts'
+import { createRoleIo } from './role-io.ts'
 import { atDeadline, type Role } from './role.ts'
-import { createTallies, tallyReadFailure } from './tallies.ts'
 
 export interface CheeseReporterOptions {
   readonly log: EventLog
@@ -44,16 +42,8 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
   const counts = store.counts()
   const counted = createCounted(store)
   const changedCounts = new Set<string>()
-  const tallies = createTallies()
-  const outbox = createOutbox({
-    log,
-    clock,
-    onError(error, attempt) {
-      tallies.appendFailures++
-      logger.warn({ err: error, role: 'cheese-reporter', attempt }, 'Cannot append dead letters; trying again')
-    },
-  })
-  const refuse = createRefusal({ role: 'cheese-reporter', topic: deadLetters, logger, outbox, tallies })
+  const about = { role: 'cheese-reporter', reads: 'pizzas', appends: 'dead letters' }
+  const { outbox, refuse, tallies, hooks } = createRoleIo({ log, logger, clock, deadLetters, ...about })
 
   const count = (record: LogRecord): void => {
     try {
@@ -95,7 +85,7 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
       applied.load(positions)
       return { positions }
     },
-    onRevoked: () => void tallies.rebalances++,
+    ...hooks,
     async onBatch(records) {
       for (const record of records) {
         if (record.offset >= applied.position(topic, record.partition)) count(record)
@@ -105,10 +95,6 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
       await outbox.settled()
       checkpointer.soon(counted.dirtyCount)
       if (counted.dirtyCount > 2 * cachedOrdersMax) await checkpointer.now()
-    },
-    onError(error) {
-      tallyReadFailure(tallies, error)
-      logger.warn({ err: error, role: 'cheese-reporter' }, 'Cannot read pizzas; trying again')
     },
   }))
 

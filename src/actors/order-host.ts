@@ -9,7 +9,7 @@
  * O4: a rebuild (no store, but a committed position of `orders`) asks for no pizza again that was asked for before that position.
  * O5: a bad record becomes a dead letter and stops nothing.
  */
-import type { Consumer, EventLog, LogRecord } from '../log/event-log.ts'
+import type { Consumer, EventLog, LogRecord, Positions } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Recipe } from '../menu.ts'
 import { createOrderMachine } from '../machines/order.machine.ts'
@@ -19,18 +19,18 @@ import { createApplied, type Applied } from './applied.ts'
 import { createCheckpointer, type Checkpointer } from './checkpointer.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { createBacklog, type Backlog } from './backlog.ts'
-import { createRefusal, toLogFields } from './dead-letters.ts'
+import { toLogFields } from './dead-letters.ts'
 import { createHeldRecords } from './held-records.ts'
 import { cutDirtyOrder, type OrderMachine } from './live-order.ts'
 import { createOrderCache, type OrderCache } from './order-cache.ts'
 import { createOrderRouter } from './order-router.ts'
-import { createOrderCounts } from './order-stats.ts'
+import { createOrderStats } from './order-stats.ts'
 import type { JournalChunk, OrderStore } from './order-store.ts'
-import { createOutbox, type Outbox } from './outbox.ts'
+import type { Outbox } from './outbox.ts'
 import { toPositions, toReadPositions } from './positions.ts'
+import { createRoleIo } from './role-io.ts'
 import { atDeadline, type Role, type RoleReadiness } from './role.ts'
 import { createStartGate, type StartGate } from './start-gate.ts'
-import { createTallies, tallyReadFailure } from './tallies.ts'
 
 export interface OrderHostOptions {
   readonly log: EventLog
@@ -75,17 +75,10 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   const applied = createApplied(clock)
   applied.load(store.positions())
   const held = createHeldRecords()
-  const readyListeners = new Map<string, Set<() => void>>()
-  const tallies = createTallies()
+  const ready = createReadyListeners()
   const sums = { repaired: 0, snapshots: 0, snapshotBytes: 0 }
-  const outbox = createOutbox({
-    log,
-    clock,
-    onError(error, attempt) {
-      tallies.appendFailures++
-      logger.warn({ err: error, role: 'orders', attempt }, 'Cannot append pizzas; trying again')
-    },
-  })
+  const about = { role: 'orders', deadLetters: topics.deadLetters, reads: 'orders', appends: 'pizzas' }
+  const { outbox, refuse, tallies, hooks } = createRoleIo({ log, logger, clock, ...about })
 
   const requested = await log.committed(groupId, [topics.orders])
   const router = createOrderRouter({
@@ -95,11 +88,8 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     createCache: (effects) => createOrderCache({ machine, store, effects, liveActorsMax: options.liveActorsMax }),
     requestPizzas: (orderId, count) => putPizzas(outbox, recipe, topics, orderId, count),
     isRequested: ({ partition, offset }) => offset < (requested.get(topics.orders)?.get(partition) ?? 0),
-    announceReady: (orderId) => {
-      for (const listener of readyListeners.get(orderId) ?? []) listener()
-      readyListeners.delete(orderId)
-    },
-    refuse: createRefusal({ role: 'orders', topic: topics.deadLetters, logger, outbox, tallies }),
+    announceReady: ready.announce,
+    refuse,
     repaired(order_id, error, record) {
       sums.repaired++
       const fields = { err: error, role: 'orders', ...toLogFields(record), order_id }
@@ -110,46 +100,17 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   router.holdAgain(store.held())
 
   const consumerRef: { consumer?: Consumer } = {}
-  let committed: Promise<void> | undefined
-  const checkpointer = createCheckpointer({
-    role: 'orders',
-    logger,
-    clock,
-    checkpointMs: options.checkpointMs,
-    checkpointDirtyMax: options.checkpointOrdersMax,
-    cut: () => {
-      const orders = cache.takeDirty()
-      return { orders, dirty: orders.map(cutDirtyOrder), positions: applied.snapshot(), held: held.all() }
-    },
-    settled: () => outbox.synced(),
-    write({ dirty, positions, held }) {
-      const chunks = store.checkpoint({ orders: dirty, positions, held })
-      sums.snapshots += dirty.length
-      for (const { envelope } of dirty) sums.snapshotBytes += envelope.length
-      return chunks
-    },
-    written: ({ orders, positions }) => {
-      cache.passivate(orders)
-      // The group's positions are for lag and for O4 only: the store's are the truth.
-      committed = consumerRef.consumer
-        ?.commit(positions)
-        .catch((error: unknown) => logger.debug({ err: error, role: 'orders' }, 'Positions not committed'))
-    },
-  })
+  const commits = createCommits(consumerRef, logger)
+  const cut = () => ({ positions: applied.snapshot(), held: held.all() })
+  const checkpointer = createOrderCheckpointer({ ...options, clock, cache, outbox, sums, cut, commit: commits.commit })
 
   const toppings = [...topics.toppingOf.keys()]
   const read = [topics.orders, ...toppings]
-  const backlog = createBacklog({
-    log,
-    orders: topics.orders,
-    toppings,
-    applied,
-    owned: () => consumerRef.consumer?.assigned() ?? [],
-    waiting: () => outbox.size + held.size,
-    recordsMax: options.behindRecordsMax ?? 50_000,
-    clock,
-  })
-  const countOrders = createOrderCounts(store, checkpointer)
+  const owned = () => consumerRef.consumer?.assigned() ?? []
+  const waiting = () => outbox.size + held.size
+  const recordsMax = options.behindRecordsMax ?? 50_000
+  const backlog = createBacklog({ log, orders: topics.orders, toppings, applied, owned, waiting, recordsMax, clock })
+  const orderStats = createOrderStats({ store, checkpointer, cache, held, backlog, sums })
   const gate = createStartGate({ log, logger, topics, applied, consumerRef, clock })
   const settleHeld = () => router.settleHeld(async () => toPositions(await log.ends([topics.orders])))
   const onBatch = async (records: readonly LogRecord[]): Promise<void> => {
@@ -177,12 +138,8 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
       await settleHeld()
       return { positions, pausedTopics }
     },
-    onRevoked: () => void tallies.rebalances++,
+    ...hooks,
     onBatch,
-    onError(error) {
-      tallyReadFailure(tallies, error)
-      logger.warn({ err: error, role: 'orders' }, 'Cannot read orders; trying again')
-    },
   })
   gate.check()
 
@@ -197,21 +154,11 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     stats: () => ({
       tallies,
       outboxRecords: outbox.size,
-      partitions: consumerRef.consumer?.assigned() ?? [],
+      partitions: owned(),
       checkpoints: checkpointer.stats(),
-      orders: {
-        ...sums,
-        byStatus: countOrders(),
-        live: cache.size,
-        dirty: cache.dirtyCount,
-        hydrations: cache.hydrations,
-        passivations: cache.passivations,
-        held: held.size,
-        behind: backlog.records(),
-        refused: backlog.refused,
-      },
+      orders: orderStats(),
     }),
-    onReady: (orderId, listener) => listen(readyListeners, orderId, listener),
+    onReady: ready.listen,
     readiness: () => readinessOf(outbox, checkpointer, gate),
     async stop(deadline) {
       atDeadline(deadline, () => {
@@ -222,12 +169,62 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
       consumer?.pause(read)
       // Before leaving the group, because only a member may commit; the checkpoint after it takes what the last batch changed.
       await checkpointer.now().catch(() => {})
-      await committed
+      await commits.settled()
       await consumer?.stop()
       await checkpointer.stop()
       outbox.stop()
     },
   }
+}
+
+/** Moves the group's positions after each checkpoint, for lag and for O4 only: the store's are the truth. */
+function createCommits(consumerRef: { readonly consumer?: Consumer }, logger: Logger) {
+  let last: Promise<void> | undefined
+  return {
+    commit(positions: Positions): void {
+      last = consumerRef.consumer
+        ?.commit(positions)
+        .catch((error: unknown) => logger.debug({ err: error, role: 'orders' }, 'Positions not committed'))
+    },
+    settled: async () => last,
+  }
+}
+
+interface OrderCheckpointerOptions extends Pick<
+  OrderHostOptions,
+  'logger' | 'store' | 'checkpointMs' | 'checkpointOrdersMax'
+> {
+  readonly clock: Clock
+  readonly cache: OrderCache
+  readonly outbox: Outbox
+  readonly sums: { snapshots: number; snapshotBytes: number }
+  /** What belongs to the dirty orders of the same moment. */
+  readonly cut: () => { positions: Positions; held: LogRecord[] }
+  readonly commit: (positions: Positions) => void
+}
+
+function createOrderCheckpointer(options: OrderCheckpointerOptions): OrderCheckpointer {
+  const { store, cache, outbox, sums } = options
+  return createCheckpointer({
+    ...options,
+    role: 'orders',
+    checkpointDirtyMax: options.checkpointOrdersMax,
+    cut() {
+      const orders = cache.takeDirty()
+      return { orders, dirty: orders.map(cutDirtyOrder), ...options.cut() }
+    },
+    settled: () => outbox.synced(),
+    write({ dirty, positions, held }) {
+      const chunks = store.checkpoint({ orders: dirty, positions, held })
+      sums.snapshots += dirty.length
+      for (const { envelope } of dirty) sums.snapshotBytes += envelope.length
+      return chunks
+    },
+    written({ orders, positions }) {
+      cache.passivate(orders)
+      options.commit(positions)
+    },
+  })
 }
 
 function putPizzas(outbox: Outbox, recipe: Recipe, topics: Topics, orderId: string, count: number): void {
@@ -237,13 +234,24 @@ function putPizzas(outbox: Outbox, recipe: Recipe, topics: Topics, orderId: stri
   }
 }
 
-function listen(listeners: Map<string, Set<() => void>>, orderId: string, listener: () => void): () => void {
-  let ofOrder = listeners.get(orderId)
-  if (ofOrder === undefined) listeners.set(orderId, (ofOrder = new Set()))
-  ofOrder.add(listener)
-  return () => {
-    ofOrder.delete(listener)
-    if (ofOrder.size === 0 && listeners.get(orderId) === ofOrder) listeners.delete(orderId)
+/** Who waits for which order to become ready. */
+function createReadyListeners() {
+  const listeners = new Map<string, Set<() => void>>()
+  return {
+    announce(orderId: string): void {
+      for (const listener of listeners.get(orderId) ?? []) listener()
+      listeners.delete(orderId)
+    },
+    /** @returns a function that withdraws. */
+    listen(orderId: string, listener: () => void): () => void {
+      let ofOrder = listeners.get(orderId)
+      if (ofOrder === undefined) listeners.set(orderId, (ofOrder = new Set()))
+      ofOrder.add(listener)
+      return () => {
+        ofOrder.delete(listener)
+        if (ofOrder.size === 0 && listeners.get(orderId) === ofOrder) listeners.delete(orderId)
+      }
+    },
   }
 }
 

@@ -2,6 +2,9 @@
  * Order stats: how the order host is doing, for metrics. Orders are counted in the store when somebody first asks, and along the
  * journal from then on: a count over a million rows is no answer to every scrape.
  */
+import type { Backlog } from './backlog.ts'
+import type { HeldRecords } from './held-records.ts'
+import type { OrderCache } from './order-cache.ts'
 import type { OrderCheckpointer } from './order-host.ts'
 import type { JournalChunk, OrderStore } from './order-store.ts'
 import type { OrderStatus } from './orders.ts'
@@ -27,8 +30,40 @@ export interface OrderStats {
   readonly refused: number
 }
 
-/** Creates a count of the stored orders. */
-export function createOrderCounts(store: OrderStore, checkpointer: OrderCheckpointer): () => OrderStats['byStatus'] {
+export interface OrderStatsOptions {
+  readonly store: OrderStore
+  readonly checkpointer: OrderCheckpointer
+  readonly cache: OrderCache
+  readonly held: HeldRecords
+  readonly backlog: Backlog
+  /** What the host adds up by itself. */
+  readonly sums: Readonly<Pick<OrderStats, 'repaired' | 'snapshots' | 'snapshotBytes'>>
+}
+
+/** Creates the stats of a host. */
+export function createOrderStats({
+  store,
+  checkpointer,
+  cache,
+  held,
+  backlog,
+  sums,
+}: OrderStatsOptions): () => OrderStats {
+  const count = createOrderCounts(store, checkpointer)
+  return () => ({
+    ...sums,
+    byStatus: count(),
+    live: cache.size,
+    dirty: cache.dirtyCount,
+    hydrations: cache.hydrations,
+    passivations: cache.passivations,
+    held: held.size,
+    behind: backlog.records(),
+    refused: backlog.refused,
+  })
+}
+
+function createOrderCounts(store: OrderStore, checkpointer: OrderCheckpointer): () => OrderStats['byStatus'] {
   let counts: Record<OrderStatus, number> | undefined
   const follow = (chunks: readonly JournalChunk[]): void => {
     for (const { firstVersion, status } of chunks) {

@@ -12,10 +12,8 @@ import type { Logger } from '../logger.ts'
 import { choose, type Step } from '../menu.ts'
 import { addTopping, assertRecordFits, parsePizza } from '../records.ts'
 import { systemClock, type Clock } from './clock.ts'
-import { createRefusal } from './dead-letters.ts'
-import { createOutbox } from './outbox.ts'
+import { createRoleIo } from './role-io.ts'
 import { atDeadline, type Role, type RoleReadiness } from './role.ts'
-import { createTallies, tallyReadFailure } from './tallies.ts'
 
 export interface ToppingServiceOptions {
   readonly log: EventLog
@@ -33,16 +31,8 @@ export interface ToppingServiceOptions {
 export async function startToppingService(options: ToppingServiceOptions): Promise<Role> {
   const { log, logger, step, from, to, deadLetters, groupId, startFrom, clock = systemClock } = options
   const { topping } = step
-  const tallies = createTallies()
-  const outbox = createOutbox({
-    log,
-    clock,
-    onError(error, attempt) {
-      tallies.appendFailures++
-      logger.warn({ err: error, role: topping, attempt }, 'Cannot append pizzas; trying again')
-    },
-  })
-  const refuse = createRefusal({ role: topping, topic: deadLetters, logger, outbox, tallies })
+  const about = { role: topping, reads: 'pizzas', appends: 'pizzas' }
+  const { outbox, refuse, tallies, hooks } = createRoleIo({ log, logger, clock, deadLetters, ...about })
 
   const top = (record: LogRecord): void => {
     try {
@@ -65,16 +55,12 @@ export async function startToppingService(options: ToppingServiceOptions): Promi
       tallies.rebalances++
       return {}
     },
-    onRevoked: () => void tallies.rebalances++,
+    ...hooks,
     onBatch: (records) => {
       for (const record of records) top(record)
       tallies.recordsTaken += records.length
       // Not before these are durable does the next batch come: what waits here is one batch at most.
       return outbox.settled()
-    },
-    onError(error) {
-      tallyReadFailure(tallies, error)
-      logger.warn({ err: error, role: topping }, 'Cannot read pizzas; trying again')
     },
   })
 

@@ -102,11 +102,13 @@ async function readMemory(pid: number): Promise<number | undefined> {
 describe('The program', { timeout: 120_000 }, () => {
   it(`refuses ${refused.length} bad requests clearly, and goes on`, async () => {
     const shop = await (await openEmbeddedWorld()).start()
+    const failed: string[] = []
     for (const request of refused) {
       const answer = await talk(shop.url!, request)
-      const wrong = statusesOf(answer).filter((status) => status < 400 || status >= 500)
-      expect({ request: request.slice(0, 80), wrong }).toEqual({ request: request.slice(0, 80), wrong: [] })
+      const [status = 0] = statusesOf(answer)
+      if (status < 400 || status >= 500) failed.push(`${request.slice(0, 80)}: ${answer.slice(0, 200)}`)
     }
+    expect(failed).toEqual([])
     await orderOne(shop)
     expect(await shop.stop()).toBe(0)
   })

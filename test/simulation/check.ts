@@ -9,6 +9,7 @@ import type { Topics } from '../../src/topics.ts'
 import type { Witness } from '../support/witness.ts'
 import { groupOf, type Cluster } from './cluster.ts'
 import { ask, toJson } from './customers.ts'
+import { roles } from './plan.ts'
 import type { Strangers } from './strangers.ts'
 
 export interface CheckOptions {
@@ -21,10 +22,11 @@ export interface CheckOptions {
   readonly strangers: Strangers | undefined
 }
 
-/** Whether every role is up, has read to the end of its topics and written that down. */
+/** Whether every role is up and ready, has read to the end of its topics and written that down. */
 export function isCalm({ cluster, storage, topics }: CheckOptions): boolean {
-  for (const { running } of cluster.instances) if (running === undefined) return false
-  if (cluster.orders() === undefined) return false
+  const instances = [...cluster.instances]
+  const isUp = (name: string): boolean => instances.some(({ role }) => role === name)
+  if (!roles.every(isUp) || instances.some(({ running }) => running?.readiness().ready !== true)) return false
   const hasRead = (positions: Positions | undefined, names: readonly string[]): boolean =>
     names.every((name) =>
       storage.topics

@@ -163,6 +163,20 @@ export const mutations: readonly Mutation[] = [
     }),
   },
   {
+    name: 'a feed that is resumed misses a chunk',
+    orderStore(store) {
+      let isFirst = true
+      return {
+        ...store,
+        journalAfter(after, limit) {
+          const from = isFirst && after > 0 ? after + 1 : after
+          isFirst = false
+          return store.journalAfter(from, limit)
+        },
+      }
+    },
+  },
+  {
     name: 'a passivated order comes back as it was one checkpoint before',
     orderStore(store) {
       const before = new Map<string, ReturnType<typeof store.load>>()

@@ -8,6 +8,8 @@ export interface SeedsOutcome {
   readonly seeds: number
   readonly steps: number
   readonly simulatedMs: number
+  /** How many events the feeds told. */
+  readonly fed: number
   /** How often each kind of fault happened. */
   readonly faults: Readonly<Record<string, number>>
   readonly failed: readonly number[]
@@ -29,18 +31,19 @@ export async function runSeeds(options: SeedsOptions): Promise<SeedsOutcome> {
   const startedAt = performance.now()
   const faults: Record<string, number> = {}
   const failed: number[] = []
-  let [seeds, steps, simulatedMs] = [0, 0, 0]
+  let [seeds, steps, simulatedMs, fed] = [0, 0, 0, 0]
   while (seeds < count && performance.now() - startedAt < budgetMs) {
     const seed = from + seeds++
     const outcome = await simulate(createPlan(seed), { ...(mutation && { mutation }) })
     steps += outcome.steps
     simulatedMs += outcome.simulatedMs
+    fed += outcome.fed
     for (const [kind, times] of outcome.faults) faults[kind] = (faults[kind] ?? 0) + times
     if (outcome.violations.length === 0) continue
     failed.push(seed)
     if (isFirstEnough) break
   }
-  return { seeds, steps, simulatedMs, faults, failed }
+  return { seeds, steps, simulatedMs, fed, faults, failed }
 }
 
 export interface Story {

@@ -14,12 +14,13 @@ describe('The simulated shop', () => {
     `keeps every promise (P1-P7) in ${seedsMax} seeds, or in as many as a minute is enough for`,
     { timeout },
     async () => {
-      const { seeds, failed, faults } = await runSeeds({ from: 1, count: seedsMax, budgetMs })
+      const { seeds, fed, failed, faults } = await runSeeds({ from: 1, count: seedsMax, budgetMs })
       console.log(`simulated ${seeds} seeds`)
       for (const seed of failed.slice(0, 1)) console.log(printStory(await tellStory(seed)))
       expect(failed).toEqual([])
       // Slow machines run fewer seeds, and none runs so few that a kind of fault never comes.
       expect(seeds).toBeGreaterThanOrEqual(100)
+    expect(fed).toBeGreaterThan(10 * seeds)
       expect(Object.keys(faults).toSorted()).toEqual([
         'answer lost',
         'batch again',

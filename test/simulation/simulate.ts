@@ -15,6 +15,7 @@ import type { Mutation } from './mutation.ts'
 import { roles, type Plan, type PlannedFault } from './plan.ts'
 import { createScheduler, type Scheduler } from './scheduler.ts'
 import { startStrangers } from './strangers.ts'
+import { startWatcher } from './watcher.ts'
 
 export interface Outcome {
   /** What is wrong; empty when every promise held. */
@@ -22,6 +23,8 @@ export interface Outcome {
   readonly steps: number
   /** How long the run took in the simulated world, in milliseconds. */
   readonly simulatedMs: number
+  /** How many events the feed told. */
+  readonly fed: number
   /** Equal for equal runs. */
   readonly hash: number
   /** How often each kind of fault happened. */
@@ -61,6 +64,7 @@ export async function simulate(plan: Plan, { mutation, hasTrace = false }: Simul
 
   const witness = createWitness()
   const customers = startCustomers({ cluster, witness, random, orders: plan.orders, say })
+  const watcher = startWatcher(cluster, witness)
   const strangers = plan.hasStrangers ? startStrangers({ cluster, log, topics, random }) : undefined
   const check: CheckOptions = { cluster, storage, topics, log, witness, strangers }
 
@@ -81,7 +85,7 @@ export async function simulate(plan: Plan, { mutation, hasTrace = false }: Simul
     await checked
   }
   const { steps, now: simulatedMs, hash } = scheduler
-  return { violations: witness.violations, steps, simulatedMs, hash, faults: faults.counts, trace }
+  return { violations: witness.violations, steps, simulatedMs, hash, fed: watcher.told, faults: faults.counts, trace }
 }
 
 interface World {
