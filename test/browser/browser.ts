@@ -49,7 +49,7 @@ export async function openPage(browser: Browser, url: string, options: BrowserCo
     await context.close()
     expect(complaints).toEqual([])
   })
-  page.setDefaultTimeout(15_000)
+  page.setDefaultTimeout(40_000)
   await page.goto(url)
   return page
 }

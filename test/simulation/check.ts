@@ -1,5 +1,5 @@
 /**
- * Check. Proves the promises of a simulated shop that has calmed down. P2 and P3 are the witness's; here are P1, P4, P5, P6 and P7.
+ * Check. Proves the promises of a simulated shop that has calmed down. P2 and P3 are the witness's; here are P1 and P4 to P8.
  */
 import { verify } from '../../src/actors/verify.ts'
 import type { Positions } from '../../src/log/event-log.ts'
@@ -16,6 +16,7 @@ export interface CheckOptions {
   readonly cluster: Cluster
   readonly storage: MemoryStorage
   readonly topics: Topics
+  readonly liveActorsMax: number
   /** A handle that nothing happens to. */
   readonly log: MemoryLog
   readonly witness: Witness
@@ -26,7 +27,11 @@ export interface CheckOptions {
 export function isCalm({ cluster, storage, topics }: CheckOptions): boolean {
   const instances = [...cluster.instances]
   const isUp = (name: string): boolean => instances.some(({ role }) => role === name)
-  if (!roles.every(isUp) || instances.some(({ running }) => running?.readiness().ready !== true)) return false
+  if (
+    !roles.every(isUp) ||
+    instances.some(({ isStopping, running }) => isStopping === true || running?.readiness().ready !== true)
+  )
+    return false
   const hasRead = (positions: Positions | undefined, names: readonly string[]): boolean =>
     names.every((name) =>
       storage.topics
@@ -46,9 +51,11 @@ export async function checkPromises(options: CheckOptions): Promise<void> {
   const { cluster, log, topics, witness, strangers } = options
   for (const [orderId, count] of witness.accepted) await checkOrder(options, orderId, count, true)
   for (const [orderId, count] of strangers?.orders ?? []) await checkOrder(options, orderId, count, false)
+  await checkList(options)
   const stores = { orderStore: cluster.orderDisk.open(), reportStore: cluster.reportDisk.open() }
   const { differences } = await verify({ log, recipe, topics, ...stores })
   for (const { where, what } of differences) witness.blame(`${where === 'report' ? 'P7' : 'P4'}: ${where} ${what}`)
+  checkMemory(options)
   checkReport(options)
   checkDeadLetters(options)
 }
@@ -80,6 +87,30 @@ async function checkOrder(
         )
     }
   }
+}
+
+/** Every order is in the list, once, page by page. */
+async function checkList({ cluster, witness, strangers }: CheckOptions): Promise<void> {
+  const listed: string[] = []
+  let after: string | null | undefined
+  while (after !== null) {
+    const page = await ask(cluster, (shop) => shop.list({ limit: 3, ...(after !== undefined && { after: after! }) }))
+    if (page === undefined) return witness.blame('P1: the list cannot be asked for in a shop that has calmed down')
+    for (const { id, status } of page.orders) {
+      listed.push(id)
+      if (status !== 'ready') witness.blame(`P1: order ${id} is listed as ${status}`)
+    }
+    after = page.next
+  }
+  const expected = [...witness.accepted.keys(), ...(strangers?.orders.keys() ?? [])]
+  if (listed.toSorted().join() !== expected.toSorted().join())
+    witness.blame(`P1: listed are ${listed.join(', ')}, accepted were ${expected.join(', ')}`)
+}
+
+/** P8: what is not dirty is at most as much as was configured, and readers wake nothing. */
+function checkMemory({ cluster, witness, liveActorsMax }: CheckOptions): void {
+  const live = cluster.orders()?.countLive?.() ?? 0
+  if (live > liveActorsMax) witness.blame(`P8: ${live} orders are in memory, at most ${liveActorsMax} may be`)
 }
 
 /** What the running reporter answers is what its store holds. */

@@ -30,10 +30,13 @@ export interface Instance {
   readonly role: string
   readonly process: SimProcess
   readonly log: MemoryLog
+  isStopping?: boolean
   /** There once it has started. */
   running?: Role & Partial<Report>
   /** Of the role orders. */
   orders?: Orders
+  /** Of the role orders: how many are in memory. */
+  countLive?: () => number
 }
 
 export interface ClusterOptions {
@@ -128,6 +131,7 @@ export function createCluster(options: ClusterOptions): Cluster {
 
   const stop = async (instance: Instance, downMs: number): Promise<void> => {
     const { process, running, log } = instance
+    instance.isStopping = true
     const deadline = new AbortController()
     process.schedule(() => deadline.abort(), stopDeadlineMs)
     world.schedule(() => end(instance, downMs), stopPatienceMs)
@@ -191,6 +195,7 @@ async function startOrders(
   const host = await startOrderHost({ ...plan, log, logger, store, recipe, topics, clock, groupId: groupOf('orders') })
   const seen = mutation?.host?.(host) ?? host
   instance.running = host
+  instance.countLive = () => host.cache.size
   instance.orders = createOrderService({ log, host: seen, store, topics, clock, catchUpMs: 1_000 })
 }
 

@@ -35,16 +35,21 @@ export function startCustomers(options: CustomersOptions): Customers {
     const key = `customer-${index}`
     let orderId: string | undefined
     while (orderId === undefined) {
-      const answer = await ask(cluster, (shop) => shop.place({ count, idempotencyKey: key }))
-      if (answer === undefined) await cluster.world.sleep(30)
-      else orderId = answer.order_id
+      const place = () => ask(cluster, (shop) => shop.place({ count, idempotencyKey: key }))
+      // Some press the button twice.
+      const answers = await Promise.all(random.oneIn(4) ? [place(), place()] : [place()])
+      const orderIds = new Set(answers.flatMap((answer) => answer?.order_id ?? []))
+      if (orderIds.size > 1) witness.blame(`P1: one key was answered with the orders ${[...orderIds].join(' and ')}`)
+      ;[orderId] = orderIds
+      if (orderId === undefined) await cluster.world.sleep(30)
     }
     say(`customer ${index} has order ${orderId} of ${count}`)
     witness.accept(orderId, count)
     for (let look = 0; look < looks; look++) {
       await cluster.world.sleep(random.below(60))
       const answered = witness.look(orderId)
-      const answer = await ask(cluster, async (shop) => ({ order: await shop.get(orderId) }))
+      const waitMs = random.pick([0, 0, 50])
+      const answer = await ask(cluster, async (shop) => ({ order: await shop.get(orderId, { waitMs }) }))
       if (answer !== undefined) answered(answer.order && toJson(answer.order))
     }
   }

@@ -169,7 +169,8 @@ export const mutations: readonly Mutation[] = [
       return {
         ...store,
         journalAfter(after, limit) {
-          const from = isFirst && after > 0 ? after + 1 : after
+          // The chunk at the position has been told; the one after it is missed.
+          const from = isFirst && after > 0 ? after + 2 : after
           isFirst = false
           return store.journalAfter(from, limit)
         },

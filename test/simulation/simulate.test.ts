@@ -20,7 +20,7 @@ describe('The simulated shop', () => {
       expect(failed).toEqual([])
       // Slow machines run fewer seeds, and none runs so few that a kind of fault never comes.
       expect(seeds).toBeGreaterThanOrEqual(100)
-    expect(fed).toBeGreaterThan(10 * seeds)
+      expect(fed).toBeGreaterThan(10 * seeds)
       expect(Object.keys(faults).toSorted()).toEqual([
         'answer lost',
         'batch again',

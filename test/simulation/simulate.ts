@@ -66,7 +66,7 @@ export async function simulate(plan: Plan, { mutation, hasTrace = false }: Simul
   const customers = startCustomers({ cluster, witness, random, orders: plan.orders, say })
   const watcher = startWatcher(cluster, witness)
   const strangers = plan.hasStrangers ? startStrangers({ cluster, log, topics, random }) : undefined
-  const check: CheckOptions = { cluster, storage, topics, log, witness, strangers }
+  const check: CheckOptions = { cluster, storage, topics, log, witness, strangers, liveActorsMax: plan.liveActorsMax }
 
   const left = [...plan.faults]
   const inject = (): boolean => {
