@@ -38,9 +38,12 @@ export function isCalm({ cluster, storage, topics }: CheckOptions): boolean {
         .get(name)!
         .every(({ records }, partition) => (positions?.get(name)?.get(partition) ?? 0) === records.length),
     )
+  const orders = cluster.orderDisk.open()
   const reads = [topics.orders, ...topics.toppingOf.keys()]
   return (
-    hasRead(cluster.orderDisk.open().positions(), reads) &&
+    // A held record is still on its way to its order or to the dead letters.
+    orders.held().length === 0 &&
+    hasRead(orders.positions(), reads) &&
     hasRead(cluster.reportDisk.open().positions(), [topics.stages.get('cheese')!.to]) &&
     [...topics.stages].every(([topping, { from }]) => hasRead(storage.committed.get(groupOf(topping)), [from]))
   )
