@@ -17,15 +17,19 @@ export function planGroup(
   for (let partition = 0; partition < partitions; partition++) kept.get(owners.get(partition) ?? '')?.push(partition)
   const plan = new Map<number, string>()
   if (kept.size === 0) return plan
-  // Who has most gets the odd ones: it keeps them, and nothing has to move. The sort is stable, ties go by name.
-  const ranked = [...kept].toSorted(([, a], [, b]) => b.length - a.length)
-  const quota = (rank: number) => Math.floor(partitions / ranked.length) + (rank < partitions % ranked.length ? 1 : 0)
-  for (const [rank, [member, mine]] of ranked.entries()) {
-    for (const partition of mine.slice(0, quota(rank))) plan.set(partition, member)
+  // Who has an odd one already keeps it, and nothing has to move. All else goes by name and not by who has most, because a claim
+  // changes who has most: members that plan one after the other would then each leave the same partition to another.
+  const share = Math.floor(partitions / kept.size)
+  const hasOdd = ([, mine]: [string, number[]]) => mine.length > share
+  const ranked = [...[...kept].filter(hasOdd), ...[...kept].filter((one) => !hasOdd(one))]
+  const odd = new Set(ranked.slice(0, partitions % kept.size).map(([member]) => member))
+  const quota = (member: string) => share + (odd.has(member) ? 1 : 0)
+  for (const [member, mine] of kept) {
+    for (const partition of mine.slice(0, quota(member))) plan.set(partition, member)
   }
   let free = 0
-  for (const [rank, [member, mine]] of ranked.entries()) {
-    for (let missing = quota(rank) - mine.length; missing > 0; missing--) {
+  for (const [member, mine] of kept) {
+    for (let missing = quota(member) - mine.length; missing > 0; missing--) {
       while (plan.has(free)) free++
       plan.set(free, member)
     }

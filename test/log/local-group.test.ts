@@ -73,6 +73,28 @@ describe('A group plan', () => {
     )
   })
 
+  it('is carried out when each member looked once after the last change, for a claim tells nobody (G3)', () => {
+    const order = fc.array(fc.nat(), { minLength: 200, maxLength: 200 })
+    fc.assert(
+      fc.property(group, order, ({ members, owners, partitions }, turns) => {
+        const rows = new Map(owners)
+        let waiting = [...members]
+        for (const turn of turns) {
+          const [member] = waiting.splice(turn % Math.max(1, waiting.length), 1)
+          if (member === undefined) break
+          const plan = planGroup(members, rows, partitions)
+          const { surplus } = claimPartitions(member, plan, rows, (partition) => rows.set(partition, member))
+          for (const partition of surplus) rows.delete(partition)
+          // A release is told to all, as joining and leaving are.
+          if (surplus.length > 0) waiting = [...members]
+        }
+        expect(waiting).toEqual([])
+        expect(rows).toEqual(planGroup(members, rows, partitions))
+      }),
+      { numRuns: 500 },
+    )
+  })
+
   it('moves only what a member that joins is due', () => {
     const owners = new Map([0, 1, 2, 3, 4, 5].map((partition) => [partition, partition < 3 ? 'a' : 'b']))
     const plan = planGroup(['a', 'b', 'c'], owners, 6)
