@@ -14,6 +14,7 @@ import { protocolErrorType } from './kafka-errors.ts'
 import { createKafkaGroup, type KafkaGroup, type KafkaGroupTimes, type Processes } from './kafka-group.ts'
 import { createPositionKeeper, type PositionKeeper } from './local-positions.ts'
 import { createSleeper, scheduleOnLoop } from './local-schedule.ts'
+import { createReporter } from './reporter.ts'
 
 export interface KafkaConsumerTimes extends KafkaGroupTimes {
   /** How long positions of the group wait to be committed together. */
@@ -280,14 +281,4 @@ async function repair(
       `Cannot ${action}: ${topic}/${partition} has no offset ${position}; going on at ${start}`,
     ),
   )
-}
-
-function createReporter({ onError }: ConsumeOptions): (error: unknown) => void {
-  return (error) => {
-    try {
-      onError?.(error)
-    } catch {
-      // A hook for logging must not end delivery, and there is nobody else to tell.
-    }
-  }
 }

@@ -19,6 +19,7 @@ import { createCursors, type Cursors } from './local-cursors.ts'
 import type { Claim } from './local-group.ts'
 import { createPositionKeeper, type PositionKeeper } from './local-positions.ts'
 import { createSleeper, type Schedule } from './local-schedule.ts'
+import { createReporter } from './reporter.ts'
 
 /** What the loop needs of the log. Reads are short and synchronous; writes may wait for their turn. */
 export interface LocalStore {
@@ -156,16 +157,6 @@ export function createLocalConsumer(local: LocalConsumerOptions, options: Consum
       positions.forget()
       sleeper.wake()
     },
-  }
-}
-
-function createReporter({ onError }: ConsumeOptions): (error: unknown) => void {
-  return (error) => {
-    try {
-      onError?.(error)
-    } catch {
-      // A hook for logging must not end delivery, and there is nobody else to tell.
-    }
   }
 }
 
