@@ -6,6 +6,7 @@
  * L2: a batch is delivered again until its handler has resolved; a position never passes a record whose handler has not.
  * L3: within one partition records come in offset order, and to one member of a group at a time.
  * L4: a record's partition is murmur2(key) modulo the partition count, as the Java clients place it (placement.ts).
+ * L5: a partition that is written through claims holds whole appends of its newest claim after those of older ones, never mixed.
  */
 
 /** Where a record stands in the log. Offsets start at 0 in each partition. */
@@ -85,6 +86,8 @@ export interface ConsumeOptions {
   readonly onBatch: (records: readonly LogRecord[]) => void | Promise<void>
   /** Told of handler errors and of trouble with the log itself, for logging and counting. */
   readonly onError?: (error: unknown) => void
+  /** Where this member can be reached, for `owners`. */
+  readonly address?: string
 }
 
 export interface Assignment {
@@ -99,8 +102,33 @@ export interface Consumer {
   commit(positions: Positions): Promise<void>
   pause(topics: readonly string[]): void
   resume(topics: readonly string[]): void
+  /**
+   * Gives partitions back, as if they had been taken away: `onRevoked` is called for them, then the group assigns them anew, to
+   * this member or another. Those it does not own are passed over.
+   */
+  renounce(partitions: readonly number[]): void
   /** Delivers nothing more, waits for the running handler, commits (mode `group`), leaves the group. Safe to call twice. */
   stop(): Promise<void>
+}
+
+/** A record to append through a claim: its partition is the claim's, whatever the key. */
+export interface ClaimRecord {
+  readonly key: string
+  /** `null` is a tombstone: compaction may drop the key. */
+  readonly value: string | Buffer | null
+}
+
+/** The right to write one partition of a topic, alone. It ends with the first `append` that fails, and with `release`. */
+export interface Claim extends TopicPartition {
+  /**
+   * Appends records in one transaction: readers see all of them or none. One call at a time.
+   * @returns the position after them.
+   * @throws LogError `fenced` when another claim was made since, `unavailable` (the outcome is then unknown until the next claim
+   *   settles it), `record-too-large`, `closed`.
+   */
+  append(records: readonly ClaimRecord[]): Promise<number>
+  /** Drops what the claim holds here. It stays the newest one on the log, until another is made. */
+  release(): void
 }
 
 export interface EventLog {
@@ -135,6 +163,17 @@ export interface EventLog {
   ends(topics: readonly string[]): Promise<Map<string, number[]>>
   /** Positions the group has made durable; partitions without one are missing. Lag is `ends` minus these. */
   committed(groupId: string, topics: readonly string[]): Promise<Positions>
+  /**
+   * Takes the right to write one partition from whoever has it. Once resolved, earlier claims are refused (`fenced`), and what they
+   * have appended is between `starts` and `ends`. Absent where nothing is handed over from owner to owner.
+   * @throws LogError `unavailable`, `unknown-topic`, `closed`.
+   */
+  readonly claim?: (at: TopicPartition) => Promise<Claim>
+  /**
+   * By partition number, the `address` of the member of the group that owns it. Partitions are missing that nobody owns, whose owner gave none, or
+   * while the group is changing. @throws LogError `unavailable`.
+   */
+  owners(groupId: string): Promise<ReadonlyMap<number, string>>
   /** Stops every consumer that is left, flushes, releases files and sockets. Safe to call twice. */
   close(): Promise<void>
 }
