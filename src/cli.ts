@@ -8,8 +8,24 @@ import { didYouMean, environmentOnly, SettingError, settings, type SettingName, 
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
+/** What can be asked beside starting roles: the words behind it, what these are, and the options that only such commands take. */
+export const commands = {
+  verify: { words: '', takes: 'options only, it looks at every order', options: [] },
+  rehearse: { words: '', takes: 'options only, it tries every order', options: ['machine', 'json'] },
+  'dead-letters': {
+    words: '[list | show <id> | redrive <id...>]',
+    takes: 'words',
+    options: ['reason', 'role', 'limit', 'all', 'yes', 'json'],
+  },
+  doctor: { words: '[role...]', takes: 'roles', options: [] },
+} as const satisfies Record<string, { words: string; takes: string; options: readonly SettingName[] }>
+
+export type CommandName = keyof typeof commands
+
 export interface CommandLine {
-  readonly command: 'start' | 'verify' | 'doctor' | 'help' | 'version'
+  readonly command: 'start' | CommandName | 'help' | 'version'
+  /** The words behind the command. */
+  readonly words: readonly string[]
   /** The roles named, each once, in the order of `roles`; every role when none was named. */
   readonly roles: readonly string[]
   /** Settings that have problems hold their default. */
@@ -27,23 +43,30 @@ export function parseCommandLine(argv: readonly string[], env: Environment, role
   const given = program.opts<Record<string, string | true | undefined>>()
   if (given['help'] === true || given['version'] === true) {
     const command = given['help'] === true ? 'help' : 'version'
-    return { command, roles, values: parseValues({}, {}).values, problems: [], warnings: [] }
+    return { command, words: [], roles, values: parseValues({}, {}).values, problems: [], warnings: [] }
   }
   const [first] = operands
-  const command = first === 'verify' || first === 'doctor' ? first : 'start'
+  const command = isCommand(first) ? first : 'start'
+  const takes = command === 'start' ? 'roles' : commands[command].takes
   const named = [...(command === 'start' ? operands : operands.slice(1)), ...namedAmong(unknown, roles)]
   const { values, problems } = parseValues(given, env)
   problems.unshift(
     ...unknownFlags(unknown),
-    ...(command === 'verify' ? unwantedRoles(named) : unknownRoles(named, roles)),
+    ...(takes === 'roles' ? unknownRoles(named, roles) : []),
+    ...(takes === 'roles' || takes === 'words' ? [] : named.map((word) => `${word}: ${command} takes ${takes}`)),
   )
   return {
     command,
-    roles: named.length === 0 ? roles : roles.filter((role) => named.includes(role)),
+    words: named,
+    roles: named.length === 0 || takes !== 'roles' ? roles : roles.filter((role) => named.includes(role)),
     values,
     problems,
     warnings: unknownVariables(env),
   }
+}
+
+function isCommand(word: string | undefined): word is CommandName {
+  return word !== undefined && Object.hasOwn(commands, word)
 }
 
 /** The text of `--help`. */
@@ -62,13 +85,18 @@ function printList(heading: string, rows: ReadonlyArray<readonly [string, string
 }
 
 function createProgram(roles: readonly string[]): Command {
+  const usages = Object.entries(commands).map(([name, { words }]) =>
+    [name, words, '[options]'].filter(Boolean).join(' '),
+  )
   const program = new Command('npm start --')
-    .usage('[role...] [options]\n       npm start -- verify [options]\n       npm start -- doctor [role...] [options]')
+    .usage(['[role...] [options]', ...usages].join('\n       npm start -- '))
     .description(
       'Orders random pizzas; every order is a durable actor. Without a role, every role runs in this process on an embedded ' +
         `log, with nothing to install. Roles: ${roles.join(', ')}.\n\n` +
-        'verify rebuilds every order from the log and compares it with the stored snapshot. doctor says what ' +
-        'keeps these roles from working, and how to mend it; it changes nothing.\n\n' +
+        'verify rebuilds every order from the log and compares it with the stored snapshot. rehearse tries every ' +
+        'stored order under other machines, and says what would become of it. dead-letters tells of the records ' +
+        'that could not be taken, and redrives them. doctor says what keeps these roles from working, and how to mend ' +
+        'it. None of them changes anything, except dead-letters redrive --yes.\n\n' +
         'Each option can be given in the environment, too; the command line wins. Square brackets hold name and default.',
     )
     .helpOption(false)
@@ -78,8 +106,8 @@ function createProgram(roles: readonly string[]): Command {
     .configureOutput({ getOutHasColors: () => false, getOutHelpWidth: () => 110 })
   for (const [, setting] of all) {
     // Optional for Commander even where a value is needed: a required one would swallow the next flag as its value.
-    const flags = `--${setting.flag} [${setting.value}]`
-    const help = `${setting.help} [${setting.env}, ${setting.fallbackText}]`
+    const flags = `--${setting.flag}${setting.value && ` [${setting.value}]`}`
+    const help = `${setting.help} [${[setting.env, setting.fallbackText].filter(Boolean).join(', ')}]`
     program.addOption(new Option(flags, help).helpGroup(`${setting.group}:`))
   }
   program.addOption(new Option('-h, --help', 'show this').helpGroup('Other:'))
@@ -143,17 +171,13 @@ function unknownRoles(named: readonly string[], roles: readonly string[]): strin
     .filter((role) => !roles.includes(role))
     .map(
       (role) =>
-        `${role}: there is no such role${didYouMean(role, [...roles, 'verify', 'doctor']) || `; the roles are ${roles.join(', ')}`}`,
+        `${role}: there is no such role${didYouMean(role, [...roles, ...Object.keys(commands)]) || `; the roles are ${roles.join(', ')}`}`,
     )
-}
-
-function unwantedRoles(named: readonly string[]): string[] {
-  return named.map((word) => `${word}: verify takes options only, it looks at every order`)
 }
 
 /** Mistyped variables are worth a word, but other programs' names are their own: only `PIZZA_…` is looked at. */
 function unknownVariables(env: Environment): string[] {
-  const known = [...all.map(([, setting]) => setting.env), ...Object.keys(environmentOnly)]
+  const known = [...all.map(([, setting]) => setting.env).filter(Boolean), ...Object.keys(environmentOnly)]
   return Object.keys(env)
     .filter((name) => name.startsWith('PIZZA_') && !known.includes(name))
     .map((name) => `${name}: there is no such setting, it is ignored${didYouMean(name, known)}`)

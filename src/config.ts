@@ -5,11 +5,12 @@
  * C1: the command line goes before the environment, the environment before the file, the file before the defaults.
  * C2: a secret is in the connection and nowhere else: no message, no JSON, no inspection shows it.
  */
-import { parseCommandLine, printHelp, type Environment } from './cli.ts'
+import { commands, parseCommandLine, printHelp, type CommandLine, type CommandName, type Environment } from './cli.ts'
 import { parseConfigFile, toReason, type FileConfig } from './config-file.ts'
+import { parseDeadLettersRequest, type DeadLettersRequest } from './dead-letters-request.ts'
 import type { KafkaConnection } from './log/kafka-connection.ts'
 import { recipe } from './menu.ts'
-import { environmentOnly, type LogLevel, type Values } from './settings.ts'
+import { environmentOnly, settings, type LogLevel, type SettingName, type Values } from './settings.ts'
 import { createTopics } from './topics.ts'
 
 export interface Config {
@@ -45,6 +46,8 @@ export interface Config {
     readonly partitions: number
     /** Absent: the cluster's default. */
     readonly replicationFactor?: number
+    /** Whether checkpoints go through the log, so that orders can move between hosts. */
+    readonly hasSnapshots: boolean
   }
   readonly liveActorsMax: number
   readonly behindRecordsMax: number
@@ -54,10 +57,16 @@ export interface Config {
   /** 0 is off. */
   readonly demoOrdersPerSecond: number
   readonly logLevel: LogLevel
+  /** Which machines rehearse tries; absent: this program's own. */
+  readonly machine?: string
+  /** Print for programs. */
+  readonly json: boolean
+  /** Only with the command dead-letters. */
+  readonly deadLetters?: DeadLettersRequest
 }
 
 export type Parsed =
-  | { readonly kind: 'start' | 'verify' | 'doctor'; readonly config: Config; readonly warnings: readonly string[] }
+  | { readonly kind: 'start' | CommandName; readonly config: Config; readonly warnings: readonly string[] }
   | { readonly kind: 'print'; readonly text: string }
   | { readonly kind: 'problems'; readonly problems: readonly string[] }
 
@@ -79,9 +88,17 @@ export function parseConfig({ argv, env, readFile, version }: Sources): Parsed {
   if (line.command === 'help') return { kind: 'print', text: printHelp(roles) }
   if (line.command === 'version') return { kind: 'print', text: version }
   const file = line.values.config === '' ? undefined : readConfigFile(line.values.config, env, readFile)
-  const problems = [...line.problems, ...contradictions(line.values, line.roles), ...(file?.problems ?? [])]
+  const asked = line.command === 'dead-letters' ? parseDeadLettersRequest(line.words, line.values, roles) : undefined
+  const problems = [
+    ...line.problems,
+    ...(asked?.problems ?? []),
+    ...contradictions(line.values, line.roles),
+    ...misplaced(line),
+    ...(file?.problems ?? []),
+  ]
   if (problems.length > 0) return { kind: 'problems', problems }
-  const config = toConfig(line.values, { chosen: line.roles, file, token: env['PIZZA_PAGE_TOKEN'] ?? '' })
+  const besides = { chosen: line.roles, file, token: env['PIZZA_PAGE_TOKEN'] ?? '' }
+  const config = { ...toConfig(line.values, besides), ...(asked && { deadLetters: asked.request }) }
   return { kind: line.command, config: deepFreeze(config), warnings: [...line.warnings, ...(file?.warnings ?? [])] }
 }
 
@@ -131,8 +148,23 @@ function contradictions(values: Values, chosen: readonly string[]): string[] {
   return problems
 }
 
-function toTopics({ topicPrefix, lastTopic, partitions, replicationFactor }: Values): Config['topics'] {
+/** Options that only another command takes. */
+function misplaced({ command, values }: CommandLine): string[] {
+  const takers = new Map<SettingName, string[]>()
+  for (const [name, { options }] of Object.entries(commands)) {
+    for (const option of options as readonly SettingName[]) takers.set(option, [...(takers.get(option) ?? []), name])
+  }
+  return [...takers].flatMap(([option, names]) => {
+    const { flag, fallback } = settings[option]
+    if (values[option] === fallback || names.includes(command)) return []
+    return [`--${flag}: expected the command ${names.join(' or ')} before it`]
+  })
+}
+
+function toTopics({ topicPrefix, lastTopic, partitions, replicationFactor, config }: Values): Config['topics'] {
   return {
+    // One process works on an embedded log's orders; on Kafka any number may.
+    hasSnapshots: config !== '',
     prefix: topicPrefix,
     ...(lastTopic !== '' && { lastTopic }),
     partitions,
@@ -176,6 +208,8 @@ function toConfig(values: Values, { chosen, file, token }: Beside): Config {
     drainMs: values.drainMs,
     demoOrdersPerSecond: values.demo,
     logLevel: values.logLevel,
+    ...(values.machine !== '' && { machine: values.machine }),
+    json: values.json === 'on',
   }
 }
 

@@ -5,6 +5,7 @@
  * The first SIGTERM, SIGINT or SIGHUP stops the shop within `--drain-ms`; a further one ends the process at once, as does any
  * during the start: whatever is unfinished then is repeated from the log.
  */
+import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
 import { constants as os, hostname } from 'node:os'
@@ -13,7 +14,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import { printBanner } from './banner.ts'
 import { keepsState, parseConfig, type Config } from './config.ts'
 import { startDemo } from './demo.ts'
-import { exitCodes, type ExitName } from './exit-codes.ts'
+import { exitCodes, exitNames, type ExitName } from './exit-codes.ts'
 import type { EventLog } from './log/event-log.ts'
 import { createLogger, type Logger } from './logger.ts'
 import { explain } from './start-errors.ts'
@@ -51,6 +52,8 @@ async function main(): Promise<ExitName> {
   })
   for (const warning of warnings) logger.warn(warning)
   if (kind === 'doctor') return examine(config, logger)
+  if (kind === 'rehearse') return rehearse(config, logger)
+  if (kind === 'dead-letters') return tellDeadLetters(config, logger)
   return kind === 'start' ? start(config, logger) : verify(config, logger)
 }
 
@@ -76,23 +79,72 @@ async function verify(config: Config, logger: Logger): Promise<ExitName> {
   if (config.log.kind === 'sqlite' && !existsSync(toLogFile(config.dataDir))) {
     return complain([`Cannot verify ${config.dataDir}: it holds no log. Name the shop's folder with --data.`], 'usage')
   }
-  const overwrite = process.stderr.isTTY ? (line: string) => process.stderr.write(`\r\u001b[K${line}`) : undefined
-  const print = (line: string) => {
-    overwrite?.('')
-    say(line)
-  }
+  const output = createOutput()
   let log: EventLog | undefined
   try {
     const [opened, { runVerify }] = await Promise.all([openLog(config, logger), import('./verify-command.ts')])
     log = opened
-    const isSame = await runVerify(config, log, { print, ...(overwrite && { progress: overwrite }) })
-    return isSame ? 'ok' : 'failed'
+    return (await runVerify(config, log, output)) ? 'ok' : 'failed'
   } catch (error) {
-    overwrite?.('')
+    output.progress?.('')
     return refuse(error, config, logger)
   } finally {
     await within(config.drainMs, log?.close())
   }
+}
+
+/**
+ * Reads the order store beside a running shop, and needs no log. Other machines than our own are code that nobody has tried: they run
+ * in a process that may write no file and start no program.
+ */
+async function rehearse(config: Config, logger: Logger): Promise<ExitName> {
+  if (config.machine !== undefined && process.permission === undefined) {
+    const args = ['--permission', '--allow-fs-read=*', ...process.execArgv, ...process.argv.slice(1)]
+    const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' })
+    return exitNames.find((name) => exitCodes[name] === status) ?? 'crashed'
+  }
+  const output = createOutput()
+  try {
+    const { runRehearse } = await import('./rehearse-command.ts')
+    return (await runRehearse(config, output)) ? 'ok' : 'failed'
+  } catch (error) {
+    output.progress?.('')
+    return refuse(error, config, logger)
+  }
+}
+
+/** Reads beside a running shop; what it appends on request is finished before it ends. */
+async function tellDeadLetters(config: Config, logger: Logger): Promise<ExitName> {
+  const { deadLetters: request, dataDir } = config
+  if (request === undefined) throw new Error('Expected what to do with dead letters')
+  if (config.log.kind === 'sqlite' && !existsSync(toLogFile(dataDir))) {
+    return complain([`No dead letters in ${dataDir}: it holds no log. Name the shop's folder with --data.`], 'usage')
+  }
+  let log: EventLog | undefined
+  try {
+    const [opened, { runDeadLetters }] = await Promise.all([
+      openLog(config, logger),
+      import('./dead-letters-command.ts'),
+    ])
+    log = opened
+    const output = { print: say, complain: (line: string) => void complain([line], 'failed') }
+    return (await runDeadLetters(config, log, request, output)) ? 'ok' : 'failed'
+  } catch (error) {
+    return refuse(error, config, logger)
+  } finally {
+    await within(config.drainMs, log?.close())
+  }
+}
+
+/** Lines for the terminal, with one below them that says how far it is. */
+function createOutput(): { print(line: string): void; progress?: (line: string) => void } {
+  if (!process.stderr.isTTY) return { print: say }
+  const progress = (line: string) => void process.stderr.write(`\r\u001b[K${line}`)
+  const print = (line: string) => {
+    progress('')
+    say(line)
+  }
+  return { print, progress }
 }
 
 /** Looks at everything a shop needs, beside a running one or before the first start. */

@@ -21,6 +21,8 @@ export const recordErrorReasons = [
   'unknown-pizza',
   'record-too-large',
 ] as const
+/** Every reason there is. The last one is a defect of a machine and not of a record. */
+export const deadLetterReasons = [...recordErrorReasons, 'machine-error'] as const
 export type RecordErrorReason = (typeof recordErrorReasons)[number]
 
 export class RecordError extends Error {
@@ -136,7 +138,7 @@ export function assertRecordFits(key: Buffer | null, value: string): void {
  * JSON.parse that keeps each number's own digits (1.0 stays 1.0, 20-digit integers stay whole).
  * Source: the TC39 proposal "JSON.parse source text access".
  */
-function parseExactly(text: string): Record<string, unknown> {
+export function parseExactly(text: string): Record<string, unknown> {
   const keepDigits = (_key: string, json: unknown, context?: { source?: string }): unknown =>
     typeof json === 'number' && context?.source !== undefined ? rawJson(context.source) : json
   return JSON.parse(text, keepDigits) as Record<string, unknown>

@@ -14,8 +14,9 @@ export class SettingError extends Error {
 export interface Setting<T> {
   /** Long flag without dashes. */
   readonly flag: string
-  /** What stands for the value in `--help`. */
+  /** What stands for the value in `--help`; empty for a flag that takes none. */
   readonly value: string
+  /** Empty for what only the command line gives. */
   readonly env: string
   /** Taken when the flag is given without a value; a flag without this needs one. */
   readonly bare?: string
@@ -23,7 +24,7 @@ export interface Setting<T> {
   /** How the default reads in `--help` and in the docs. */
   readonly fallbackText: string
   readonly help: string
-  readonly group: 'Serving' | 'Storage' | 'Topics' | 'Limits' | 'Other'
+  readonly group: 'Serving' | 'Storage' | 'Topics' | 'Limits' | 'Dead letters' | 'Other'
   readonly parse: (text: string) => T
 }
 
@@ -236,6 +237,82 @@ export const settings = {
     min: 0,
     max: 86_400_000,
   }),
+  reason: onLine(
+    text({
+      flag: 'reason',
+      value: 'reason',
+      group: 'Dead letters',
+      fallback: '',
+      fallbackText: 'any',
+      help: 'list or redrive those with this reason',
+      pattern: /\S/,
+      expected: 'a reason',
+    }),
+  ),
+  role: onLine(
+    text({
+      flag: 'role',
+      value: 'role',
+      group: 'Dead letters',
+      fallback: '',
+      fallbackText: 'any',
+      help: 'list or redrive those that this role could not take',
+      pattern: /\S/,
+      expected: 'a role',
+    }),
+  ),
+  limit: onLine(
+    integer({
+      flag: 'limit',
+      value: 'n',
+      group: 'Dead letters',
+      fallback: 20,
+      help: 'list the newest n',
+      min: 1,
+      max: 1_000_000,
+    }),
+  ),
+  all: onLine(
+    choice({
+      flag: 'all',
+      value: '',
+      group: 'Dead letters',
+      fallback: 'off',
+      bare: 'on',
+      help: 'redrive all that were not redriven yet',
+      choices: ['on', 'off'],
+    }),
+  ),
+  yes: onLine(
+    choice({
+      flag: 'yes',
+      value: '',
+      group: 'Dead letters',
+      fallback: 'off',
+      bare: 'on',
+      help: 'do it; without it redrive only says what it would do',
+      choices: ['on', 'off'],
+    }),
+  ),
+  machine: text({
+    flag: 'machine',
+    value: 'place',
+    group: 'Other',
+    fallback: '',
+    fallbackText: "this program's own",
+    help: 'order.machine.ts that rehearse tries, or the folder or checkout it is in',
+    pattern: /\S/,
+    expected: 'a file or folder',
+  }),
+  json: choice({
+    flag: 'json',
+    value: '',
+    group: 'Other',
+    fallback: 'off',
+    bare: 'on',
+    help: 'print what rehearse or dead-letters found as JSON, for programs',
+    choices: ['on', 'off'],
+  }),
   logLevel: choice({
     flag: 'log-level',
     value: 'level',
@@ -268,6 +345,11 @@ export function didYouMean(given: string, candidates: readonly string[]): string
 function define<T>({ fallbackText, ...base }: Base<T>, parse: (text: string) => T): Setting<T> {
   const env = `PIZZA_${base.flag.toUpperCase().replaceAll('-', '_')}`
   return { ...base, env, fallbackText: fallbackText ?? String(base.fallback), parse }
+}
+
+/** A setting that no variable gives: one that is left in an environment must not decide what a later command does. */
+function onLine<T>(setting: Setting<T>): Setting<T> {
+  return { ...setting, env: '' }
 }
 
 function integer({ min, max, ...base }: Base<number> & { min: number; max: number }): Setting<number> {

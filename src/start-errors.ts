@@ -33,7 +33,8 @@ function explainOne(details: Details, config: Config): StartProblem | undefined 
   if (listening !== undefined) return { exit: listening, message }
   const ofLog = logProblems[code as LogErrorCode]
   if (ofLog !== undefined) return { exit: ofLog.exit, message: `${toSentence(message)} ${ofLog.fix(config)}` }
-  if (code === 'nothing-to-verify') return { exit: 'usage', message }
+  if (usageErrors.has(code)) return { exit: 'usage', message }
+  if (code === 'store-unusable') return { exit: 'storeUnusable', message }
   if (code === 'data-in-use') {
     const fix = 'Stop that process, or choose another folder with --data.'
     return { exit: 'dataInUse', message: `${toSentence(message)} ${fix}` }
@@ -46,7 +47,9 @@ function explainOne(details: Details, config: Config): StartProblem | undefined 
   }
 }
 
-/** Their messages say what to do already. */
+/** The messages of these and of the listen errors say what to do already. */
+const usageErrors = new Set(['nothing-to-verify', 'nothing-to-rehearse', 'bad-candidate'])
+
 const listenExits: Partial<Record<ListenErrorCode, ExitName>> = {
   'port-taken': 'portTaken',
   'port-forbidden': 'usage',

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { createCensus } from './actors/census.ts'
 import { createDeadLetterList } from './actors/dead-letter-list.ts'
+import { createDeadLetterService } from './actors/dead-letter-service.ts'
 import { startOrderHost } from './actors/order-host.ts'
 import { createOrderService } from './actors/order-service.ts'
 import { createOrderStore } from './actors/order-store.ts'
@@ -26,12 +27,13 @@ export async function startOrders(parts: Parts): Promise<Started> {
   const { host, port, countMax } = config.http
   const guard = createGuard({ host, token: config.page.token() })
   const newOrdersMax = config.page.inspectorOrdersMax
+  const list = createDeadLetterList(log, topics.deadLetters)
   const page = createPage({
     orders,
     machines: [role.machine, createPizzaMachine(recipe)],
-    census: createCensus({ store, checkpointer: role.checkpointer, recipe }),
+    census: createCensus({ store, checkpointer: role.checkpointer, recipe, owned: () => role.gate.partitions }),
     progress: createProgress(log, topics, config.groupId),
-    deadLetters: createDeadLetterList(log, topics.deadLetters),
+    deadLetters: list,
     roles: parts.roles,
     report: () => askReport(parts),
     guard,
@@ -43,7 +45,16 @@ export async function startOrders(parts: Parts): Promise<Started> {
   const inspector = createInspectorCalls({ orders, machine, guard, logger, newOrdersMax })
   const routes = [...page.routes, ...inspector.routes]
   const { scrape } = parts
-  const app = createOrdersApp({ orders, limits: config.http, logger, guard, scrape, page: { show: page.show, routes } })
+  const deadLetters = createDeadLetterService(log, topics.deadLetters, list)
+  const app = createOrdersApp({
+    orders,
+    deadLetters,
+    limits: config.http,
+    logger,
+    guard,
+    scrape,
+    page: { show: page.show, routes },
+  })
   app.once('closing', () => {
     page.close()
     inspector.close()

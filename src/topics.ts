@@ -12,6 +12,9 @@ export interface Topics {
   /** By topic the toppings write to: which topping its records carry. */
   readonly toppingOf: ReadonlyMap<string, string>
   readonly deadLetters: string
+  /** Carries checkpoints from owner to owner; absent where the store is the only copy. */
+  readonly snapshots?: string
+  readonly partitions: number
   readonly specs: readonly TopicSpec[]
 }
 
@@ -21,10 +24,13 @@ export interface TopicsOptions {
   /** The topic the last topping writes to (default `pizza-with-` and its name), without prefix. */
   readonly lastTopic?: string
   readonly partitions: number
+  /** Whether orders may move between hosts (default: they stay where the store is). */
+  readonly hasSnapshots?: boolean
 }
 
 /** Names the topics of a recipe. */
-export function createTopics(recipe: Recipe, { prefix, lastTopic, partitions }: TopicsOptions): Topics {
+export function createTopics(recipe: Recipe, options: TopicsOptions): Topics {
+  const { prefix, lastTopic, partitions, hasSnapshots = false } = options
   const stages = new Map<string, { from: string; to: string }>()
   let from = `${prefix}pizza`
   recipe.forEach(({ topping }, index) => {
@@ -37,6 +43,9 @@ export function createTopics(recipe: Recipe, { prefix, lastTopic, partitions }: 
   const pizza = `${prefix}pizza`
   const deadLetters = `${prefix}dead-letters`
   const toppingOf = new Map([...stages].map(([topping, { to }]) => [to, topping]))
-  const specs = [orders, pizza, ...toppingOf.keys(), deadLetters].map((name) => ({ name, partitions }))
-  return { orders, pizza, stages, toppingOf, deadLetters, specs }
+  const specs: TopicSpec[] = [orders, pizza, ...toppingOf.keys(), deadLetters].map((name) => ({ name, partitions }))
+  const topics = { orders, pizza, stages, toppingOf, deadLetters, partitions }
+  if (!hasSnapshots) return { ...topics, specs }
+  const snapshots = `${prefix}order-snapshots`
+  return { ...topics, snapshots, specs: [...specs, { name: snapshots, partitions, compacted: true }] }
 }

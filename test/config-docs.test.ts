@@ -22,9 +22,10 @@ function rows(first: RegExp): string[][] {
 }
 
 test('The configuration page lists every option with its variable, default and meaning, and no other', () => {
+  const toValue = (value: string, bare?: string) => (bare === undefined ? ` <${value}>` : value && ` [${value}]`)
   const expected = Object.values(settings).map(({ flag, value, bare, env, fallbackText, help }) => [
-    bare === undefined ? `\`--${flag} <${value}>\`` : `\`--${flag} [${value}]\``,
-    `\`${env}\``,
+    `\`--${flag}${toValue(value, bare)}\``,
+    env === '' ? '–' : `\`${env}\``,
     fallbackText,
     help,
   ])
@@ -60,7 +61,7 @@ test('The configuration page shows command lines that are taken, and names every
   for (const words of commands) {
     const argv = words.split(' ').filter(Boolean)
     expect(parseConfig({ argv, env: {}, readFile: () => 'bootstrap.servers=a:1', version: '' }).kind).toMatch(
-      /start|verify|doctor/,
+      /start|verify|rehearse|dead-letters|doctor/,
     )
   }
   for (const role of roles) expect(page).toContain(`\`${role}\``)

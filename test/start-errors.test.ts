@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { StoreUnusableError } from '../src/actors/store-file.ts'
 import { parseConfig, type Config } from '../src/config.ts'
 import { ListenError } from '../src/http/listen.ts'
 import { LogError } from '../src/log/event-log.ts'
@@ -47,6 +48,13 @@ test.each([
     /--partitions .* --topic-prefix/,
   ],
   ['a folder in use', embedded, withDetails('Used', { code: 'data-in-use' }), 'dataInUse', /^Used\. .*--data\.$/],
+  [
+    'a store that is damaged',
+    embedded,
+    new StoreUnusableError('d/orders.sqlite', 'it is damaged. Delete it.'),
+    'storeUnusable',
+    /^Cannot use the state store d\/orders\.sqlite: .* Delete it\.$/,
+  ],
   ['no stores', embedded, withDetails('Empty.', { code: 'nothing-to-verify' }), 'usage', /^Empty\.$/],
   [
     'a folder that is read only',

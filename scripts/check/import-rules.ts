@@ -50,6 +50,7 @@ const places: readonly (readonly [place: string, layer: Layer])[] = [
   ['src/config-file.ts', 'config'],
   ['src/settings.ts', 'config'],
   ['src/cli.ts', 'config'],
+  ['src/dead-letters-request.ts', 'config'],
   ['src/exit-codes.ts', 'config'],
   ['src/logger.ts', 'logger'],
   ['src/menu.ts', 'menu'],

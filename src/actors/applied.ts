@@ -2,14 +2,16 @@
  * Applied positions: how far the order host has read, in memory. Lets a reader wait until the host has seen a given end.
  *
  * A1: a position only grows, and covers exactly the records the actors have seen.
+ * A2: partitions that went to another owner are forgotten; who waits for one of them is told so at once.
  */
 import type { Positions } from '../log/event-log.ts'
 import { systemClock } from './clock.ts'
 import { setPosition, type MutablePositions } from './positions.ts'
 
 export interface Applied {
-  /** Begins at these positions. Records below them were applied before this process started. */
+  /** Begins at these positions. Records below them were applied before this process had the partitions. */
   load(positions: Positions): void
+  drop(partitions: readonly number[]): void
   position(topic: string, partition: number): number
   /** Notes that a record was applied. */
   pass(topic: string, partition: number, offset: number): void
@@ -17,7 +19,7 @@ export interface Applied {
   snapshot(): Positions
   /** Whether every position has reached its target. */
   hasReached(target: Positions): boolean
-  /** Resolves true when the target is reached, false when time is up or the signal aborts. */
+  /** Resolves true when the target is reached, false when time is up, a partition of it is dropped, or the signal aborts. */
   whenReached(target: Positions, timeoutMs: number, signal?: AbortSignal): Promise<boolean>
   /** Wakes those whose target is reached. Call once per batch. */
   notify(): void
@@ -42,6 +44,10 @@ export function createApplied(clock = systemClock): Applied {
   return {
     load(loaded) {
       for (const [topic, ofTopic] of loaded) for (const [partition, to] of ofTopic) set(topic, partition, to)
+    },
+    drop(partitions) {
+      for (const ofTopic of positions.values()) for (const partition of partitions) ofTopic.delete(partition)
+      for (const { target, resolve } of waiters) if (names(target, partitions)) resolve(false)
     },
     position,
     pass: (topic, partition, offset) => set(topic, partition, offset + 1),
@@ -68,4 +74,8 @@ export function createApplied(clock = systemClock): Applied {
       for (const { target, resolve } of waiters) if (hasReached(target)) resolve(true)
     },
   }
+}
+
+function names(target: Positions, partitions: readonly number[]): boolean {
+  return [...target.values()].some((ofTopic) => partitions.some((partition) => ofTopic.has(partition)))
 }

@@ -15,7 +15,7 @@ export interface Backlog {
   placed(orderId: string, at: Coordinates, count: number): void
   /** What the host must have applied to know the order; `undefined` when it has, or when the order was placed elsewhere. */
   targetOf(orderId: string): Positions | undefined
-  /** The same for every order placed here. */
+  /** The same for every order placed here whose partition this host owns. */
   targets(): Positions[]
   /** Records to be read, and outputs to be appended, as far as is known. */
   records(): number
@@ -103,7 +103,10 @@ export function createBacklog(options: BacklogOptions): Backlog {
       forgetApplied(owned())
     },
     targetOf: (orderId) => placed.get(orderId)?.target,
-    targets: () => [...placed.values()].map(({ target }) => target),
+    targets() {
+      forgetApplied(owned())
+      return [...placed.values()].map(({ target }) => target)
+    },
     records,
     enter(count) {
       const behind = records()

@@ -39,6 +39,8 @@ export interface CensusOptions {
   readonly store: OrderStore
   readonly checkpointer: OrderCheckpointer
   readonly recipe: Recipe
+  /** Partition numbers whose orders are counted; another list each time that they change (default: all, for ever). */
+  readonly owned?: () => readonly number[]
   readonly pizzasMax?: number
 }
 
@@ -54,27 +56,39 @@ const recentChunks = 500
 const samplesMax = 4_096
 
 /** Creates a census that counts nothing until `start`. */
-export function createCensus({ store, checkpointer, recipe, pizzasMax = 500_000 }: CensusOptions): Census {
-  const names = recipe.map(({ topping }) => topping)
+export function createCensus({ owned = () => every, ...options }: CensusOptions): Census {
   let counting: ReturnType<typeof createCounting> | undefined
+  let countedOf: readonly number[] | undefined
+  const start = (): void => {
+    if (counting !== undefined && countedOf === owned()) return
+    counting?.stop()
+    countedOf = owned()
+    counting = createCounting(options, countedOf === every ? undefined : countedOf)
+  }
   return {
-    start() {
-      counting ??= createCounting(store, checkpointer, names, pizzasMax)
-    },
+    start,
     stop() {
       counting?.stop()
       counting = undefined
     },
-    view: () => counting?.view() ?? { open_orders: 0, states: [], is_complete: false },
+    view() {
+      if (counting === undefined) return { open_orders: 0, states: [], is_complete: false }
+      // Orders came from another host, or went to one, and no journal told of it.
+      start()
+      return counting.view()
+    },
   }
 }
 
+/** Stands for all partitions. */
+const every: readonly number[] = []
+
 function createCounting(
-  store: OrderStore,
-  checkpointer: OrderCheckpointer,
-  names: readonly string[],
-  pizzasMax: number,
+  { store, checkpointer, recipe, pizzasMax = 500_000 }: CensusOptions,
+  partitions: readonly number[] | undefined,
 ) {
+  const names = recipe.map(({ topping }) => topping)
+  const preparing = { status: 'preparing', limit: pageOrders, ...(partitions && { partitions }) } as const
   const open = new Map<string, OpenOrder>()
   const counts = Array.from({ length: names.length + 1 }, () => 0)
   const stays = names.map(createSamples)
@@ -145,13 +159,13 @@ function createCounting(
   }
 
   const loadAll = async (): Promise<void> => {
-    let page = store.list({ status: 'preparing', limit: pageOrders })
+    let page = store.list(preparing)
     while (page.length > 0) {
       for (const stored of page) load(stored)
       await nextTurn()
       if (isStopped) return
       const { placedAt, order_id: orderId } = page.at(-1)!
-      page = store.list({ status: 'preparing', after: { placedAt, orderId }, limit: pageOrders })
+      page = store.list({ ...preparing, after: { placedAt, orderId } })
     }
     isComplete = pizzas < pizzasMax
   }

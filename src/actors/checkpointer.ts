@@ -44,8 +44,8 @@ export interface CheckpointerOptions<Cut, Written> {
   readonly checkpointDirtyMax: number
   /** Takes the changes and the positions of this moment; from here on they count as written. */
   readonly cut: () => Cut
-  /** Resolves when the role's outputs, and what they were made from, are durable. */
-  readonly settled: () => Promise<void>
+  /** Resolves when the role's outputs, and what they were made from, are durable; and the cut itself, where it goes elsewhere first. */
+  readonly settled: (cut: Cut) => Promise<void>
   /** Writes a cut in one transaction. Throws when the disk refuses. */
   readonly write: (cut: Cut) => Written
   readonly written?: (cut: Cut) => void
@@ -79,7 +79,7 @@ export function createCheckpointer<Cut, Written>(options: CheckpointerOptions<Cu
     changedAt = undefined
     const cut = options.cut()
     const cutMs = clock.elapsed() - cutAt
-    await options.settled()
+    await options.settled(cut)
     const writtenAt = clock.elapsed()
     const result = await writeUntilDurable(cut)
     isLost = false

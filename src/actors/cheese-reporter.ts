@@ -121,6 +121,16 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
   }
 }
 
+/** Whether a pizza is among those that were counted (report-store.ts). */
+export function isCounted(bits: Uint8Array, pizza_id: number): boolean {
+  const { index, mask } = placeOf(pizza_id)
+  return ((bits[index] ?? 0) & mask) !== 0
+}
+
+function placeOf(pizza_id: number): { index: number; mask: number } {
+  return { index: (pizza_id - 1) >> 3, mask: 1 << ((pizza_id - 1) & 7) }
+}
+
 interface Counted {
   /** Notes a pizza. @returns false when it was noted before. */
   add(orderId: string, pizza_id: number): boolean
@@ -149,9 +159,8 @@ function createCounted(store: ReportStore): Counted {
   return {
     add(orderId, pizza_id) {
       let bits = load(orderId)
-      const index = (pizza_id - 1) >> 3
-      const mask = 1 << ((pizza_id - 1) & 7)
-      if (((bits[index] ?? 0) & mask) !== 0) return false
+      if (isCounted(bits, pizza_id)) return false
+      const { index, mask } = placeOf(pizza_id)
       if (index >= bits.length) {
         // Doubling: an order of a thousand pizzas grows its bits ten times, not a thousand.
         const grown = new Uint8Array(Math.max(index + 1, bits.length * 2))

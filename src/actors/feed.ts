@@ -2,7 +2,8 @@
  * Feed: what happened to orders, as a stream that a reader can leave and resume. It is the journal told aloud: an event is told
  * only once its checkpoint is durable, so what was told never un-happens.
  *
- * F1: ids are `epoch.seq.index` (store's life, journal chunk, place in it); they only grow, and resuming repeats and skips nothing.
+ * F1: ids only grow, and resuming repeats and skips nothing. Of all orders they are `epoch.seq.index` (store's life, journal
+ *     chunk, place in it); of one order `v` and its version, so that they hold with any owner and after a rebuild.
  * F2: a reader that lags reads pages from the store: nothing is buffered for it.
  */
 import type { JournalEntry } from './order-envelope.ts'
@@ -41,29 +42,36 @@ export function createFeed(store: OrderStore, checkpointer: OrderCheckpointer): 
       const chunks = store.journalAfter(at.seq - 1, pageChunksMax)
       if (chunks.length === 0) await woken(signal)
       for (const chunk of chunks) {
-        yield* toEvents(store.epoch, chunk, at)
-        at = { seq: chunk.seq + 1, index: -1 }
+        const { seq } = chunk
+        const first = seq === at.seq ? at.index + 1 : 0
+        yield* toEvents(chunk, first, (index) => `${store.epoch}.${seq}.${index}`)
+        at = { seq: seq + 1, index: -1 }
       }
     }
   }
 
-  async function* watchOrder(orderId: string, from: Cursor, signal: AbortSignal): AsyncGenerator<OrderEvent> {
-    let at = from
+  /** Tells what comes after `told`: versions, and one more than the last of them for `order.ready`. */
+  async function* watchOrder(orderId: string, told: number, signal: AbortSignal): AsyncGenerator<OrderEvent> {
+    let next = told + 1
     while (!signal.aborted) {
-      const chunks = store.journal(orderId).filter(({ seq }) => seq >= at.seq)
-      if (chunks.length === 0) await woken(signal, orderId)
+      const chunks = store.journal(orderId).filter((chunk) => endOf(chunk) > next)
+      if (chunks.length === 0) {
+        if (store.load(orderId)?.status === 'ready') return
+        await woken(signal, orderId)
+      }
       for (const chunk of chunks) {
-        yield* toEvents(store.epoch, chunk, at)
-        at = { seq: chunk.seq + 1, index: -1 }
-        if (chunk.status === 'ready') return
+        const { firstVersion, status } = chunk
+        yield* toEvents(chunk, Math.max(0, next - firstVersion), (index) => `v${firstVersion + index}`)
+        next = endOf(chunk)
+        if (status === 'ready') return
       }
     }
   }
 
   return {
     watch({ orderId, after }, signal) {
+      if (orderId !== undefined) return watchOrder(orderId, after === undefined ? 0 : parseVersion(after), signal)
       const resumed = after === undefined ? undefined : parseId(after, store.epoch)
-      if (orderId !== undefined) return watchOrder(orderId, resumed ?? { seq: 0, index: -1 }, signal)
       return watchAll(resumed ?? { seq: store.lastSeq() + 1, index: -1 }, signal)
     },
   }
@@ -78,23 +86,34 @@ interface Cursor {
 /** Reads an event's id; `undefined` when it comes from before a rebuild: the reader then begins anew. */
 function parseId(id: string, epoch: string): Cursor | undefined {
   const match = /^([0-9a-f]{8})\.(\d{1,15})\.(\d{1,15})$/.exec(id)
-  if (match === null)
-    throw new OrdersError(
-      'bad-cursor',
-      'The Last-Event-ID is not one this stream gave: leave it out to begin with live events.',
-    )
+  if (match === null) throw badCursor('begin with live events')
   return match[1] === epoch ? { seq: Number(match[2]), index: Number(match[3]) } : undefined
 }
 
-function* toEvents(epoch: string, chunk: JournalChunk, from: Cursor): Generator<OrderEvent> {
-  const { seq, order_id, firstVersion, entries, status } = chunk
-  const first = seq === from.seq ? from.index + 1 : 0
+/** The version in an event's id of one order. */
+function parseVersion(id: string): number {
+  const match = /^v(\d{1,9})$/.exec(id)
+  if (match === null) throw badCursor("begin with the order's first event")
+  return Number(match[1])
+}
+
+function badCursor(what: string): OrdersError {
+  return new OrdersError('bad-cursor', `The Last-Event-ID is not one this stream gave: leave it out to ${what}.`)
+}
+
+/** The number after the last thing a chunk tells: its events, and that the order is ready. */
+function endOf({ firstVersion, entries, status }: JournalChunk): number {
+  return firstVersion + entries.length + (status === 'ready' ? 1 : 0)
+}
+
+function* toEvents(chunk: JournalChunk, first: number, toId: (index: number) => string): Generator<OrderEvent> {
+  const { order_id, firstVersion, entries, status } = chunk
   for (let index = first; index < entries.length; index++) {
-    yield toEvent(`${epoch}.${seq}.${index}`, order_id, firstVersion + index, entries[index]!)
+    yield toEvent(toId(index), order_id, firstVersion + index, entries[index]!)
   }
   if (status !== 'ready' || first > entries.length) return
   const data = { order_id, version: firstVersion + entries.length - 1 }
-  yield { id: `${epoch}.${seq}.${entries.length}`, type: 'order.ready', order_id, data }
+  yield { id: toId(entries.length), type: 'order.ready', order_id, data }
 }
 
 function toEvent(id: string, order_id: string, version: number, entry: JournalEntry): OrderEvent {

@@ -20,6 +20,8 @@ export interface HeldRecords {
   /** Gives back records whose wait is over by `isReached`, and those above the limit, oldest first. */
   release(isReached: (ends: Positions) => boolean): LogRecord[]
   all(): LogRecord[]
+  /** Forgets the records of partitions that went to another owner; nothing waits for these partitions any more. */
+  drop(partitions: readonly number[]): void
 }
 
 interface HeldRecord {
@@ -55,5 +57,17 @@ export function createHeldRecords(recordsMax = 10_000): HeldRecords {
       return take(({ ends }, index) => index < surplus || (ends !== undefined && isReached(ends)))
     },
     all: () => held.map(({ record }) => record),
+    drop(partitions) {
+      const isGone = (partition: number): boolean => partitions.includes(partition)
+      held = held.filter(({ record }) => !isGone(record.partition))
+      for (const one of held) {
+        const { ends = new Map<string, never>() } = one
+        const left = [...ends].map(([topic, byPartition]): [string, Map<number, number>] => [
+          topic,
+          new Map([...byPartition].filter(([partition]) => !isGone(partition))),
+        ])
+        if (one.ends !== undefined) one.ends = new Map(left)
+      }
+    },
   }
 }

@@ -5,6 +5,7 @@
  * C1: an order that is dirty, or that a running batch touches, stays in memory; everything in memory and not dirty equals its
  *     stored copy.
  * C2: a passivated actor is dropped, not stopped: it holds nothing outside itself, and stopping is quadratic in its pizzas.
+ * C3: an order whose partition went to another owner is dropped, dirty or not; a copy of it that comes later is another one.
  */
 import type { LogRecord } from '../log/event-log.ts'
 import {
@@ -34,6 +35,8 @@ export interface OrderCache {
   readonly size: number
   /** Passivates clean orders: those that are ready, then the longest idle ones above the limit. */
   passivate(candidates: Iterable<LiveOrder>): void
+  /** Forgets every order of these partitions. */
+  drop(partitions: readonly number[]): void
   /** Replaces an order whose machine threw by its stored copy and the events it took since, without those of these records. */
   repair(order: LiveOrder, withoutRecords: readonly LogRecord[]): void
   readonly hydrations: number
@@ -60,8 +63,11 @@ export function createOrderCache({ machine, store, effects, liveActorsMax }: Ord
     live.set(order.order_id, order)
   }
 
-  const passivate = ({ order_id }: LiveOrder): void => {
-    if (live.delete(order_id)) passivations++
+  const passivate = (order: LiveOrder): void => {
+    // Not another copy that came after this one was dropped.
+    if (live.get(order.order_id) !== order) return
+    live.delete(order.order_id)
+    passivations++
   }
 
   return {
@@ -105,6 +111,13 @@ export function createOrderCache({ machine, store, effects, liveActorsMax }: Ord
       for (const order of live.values()) {
         if (live.size <= liveActorsMax) break
         if (!dirty.has(order)) passivate(order)
+      }
+    },
+    drop(partitions) {
+      for (const order of live.values()) {
+        if (!partitions.includes(order.partition)) continue
+        live.delete(order.order_id)
+        dirty.delete(order)
       }
     },
     repair(order, withoutRecords) {

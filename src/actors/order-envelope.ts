@@ -2,14 +2,13 @@
  * Order envelope and journal: how an order is written down. The envelope wraps the actor's persisted snapshot with what the
  * snapshot itself does not say (which machine, which version); the journal lists every event the order took.
  *
- * E1: an envelope is read by the version that wrote it or a newer one; anything else is refused with the order's id (P10).
+ * E1: an envelope is read by the machines that wrote it or newer ones, through their migrations (migrations.ts); anything else is
+ *     refused with the order's id (P10).
  * E2: a journal entry holds enough to take the event again: history, replay and repair are folds over it.
  */
 import type { AnyActorRef, Snapshot } from 'xstate'
+import { machineVersion, migrations, type MachineVersions, type OldSnapshot } from '../machines/migrations.ts'
 import type { OrderMachineEvent } from '../machines/order.machine.ts'
-
-/** The version of the order and pizza machines. Raise it with any change of states, children or context, and add a migration. */
-export const machineVersion = 1
 
 /** An order's persisted snapshot, as XState's `getPersistedSnapshot` gives it, narrowed to what this shop reads. */
 export interface OrderSnapshot {
@@ -74,18 +73,53 @@ export function printEnvelope(order_id: string, partition: number, snapshot: Ord
   return JSON.stringify(envelope)
 }
 
-/** Reads an envelope and migrates its snapshot to this version. @throws Error that names the order when it cannot. */
-export function parseEnvelope(text: string, order_id: string): OrderEnvelope {
-  const envelope = JSON.parse(text) as OrderEnvelope
+/**
+ * Reads an envelope and migrates its snapshot to these machines (default: those of this program).
+ * @throws Error that names the order when it cannot.
+ */
+export function parseEnvelope(text: string, order_id: string, machines: MachineVersions = ours): OrderEnvelope {
+  const envelope = parseJson(text, order_id)
   const { schema, machine, version } = envelope
-  if (schema !== 1 || machine !== 'order' || !(version <= machineVersion)) {
+  if (version === machines.machineVersion && schema === 1 && machine === 'order') return envelope
+  if (schema !== 1 || machine !== 'order' || !(version <= machines.machineVersion)) {
     throw new Error(
       `Cannot read the snapshot of order ${order_id}: it has schema ${schema}, machine ${machine}, version ${version}; ` +
-        `this program reads schema 1, machine order, versions up to ${machineVersion}. Run a newer version, or delete the state store to rebuild it from the log.`,
+        `this program reads schema 1, machine order, versions up to ${machines.machineVersion}. Run a newer version, or delete the state store to rebuild it from the log.`,
     )
   }
-  return envelope
+  return { ...envelope, version: machines.machineVersion, snapshot: migrate(envelope, order_id, machines) }
 }
+
+const ours: MachineVersions = { machineVersion, migrations }
+
+function parseJson(text: string, order_id: string): OrderEnvelope {
+  try {
+    return JSON.parse(text) as OrderEnvelope
+  } catch (error) {
+    const why = `it is not JSON: ${(error as Error).message}`
+    throw new Error(`Cannot read the snapshot of order ${order_id}: ${why}. ${remedy}`, { cause: error })
+  }
+}
+
+function migrate({ version, snapshot }: OrderEnvelope, order_id: string, machines: MachineVersions): OrderSnapshot {
+  let migrated = snapshot as unknown as OldSnapshot
+  for (let from = version; from < machines.machineVersion; from++) {
+    const migration = machines.migrations[from]
+    try {
+      if (migration === undefined) throw new Error('there is no such migration')
+      migrated = migration(migrated)
+    } catch (error) {
+      const why = (error as Error).message
+      throw new Error(
+        `Cannot migrate the snapshot of order ${order_id} from version ${from} to ${from + 1}: ${why}. ${remedy}`,
+        { cause: error },
+      )
+    }
+  }
+  return migrated as unknown as OrderSnapshot
+}
+
+const remedy = 'Run a version that can, or delete the state store to rebuild it from the log.'
 
 /** The snapshot as XState wants it back. */
 export function toXStateSnapshot(snapshot: OrderSnapshot): Snapshot<unknown> {

@@ -8,6 +8,7 @@
  * O3: after a start, toppings wait until topic `orders` has been read to where it ended at the start.
  * O4: a rebuild (no store, but a committed position of `orders`) asks for no pizza again that was asked for before that position.
  * O5: a bad record becomes a dead letter and stops nothing.
+ * O6: records are applied of partitions that were taken over and not lost since; a lost one leaves nothing behind in memory (P9).
  */
 import type { Consumer, EventLog, LogRecord, Positions } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
@@ -20,16 +21,18 @@ import { createCheckpointer, type Checkpointer } from './checkpointer.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { createBacklog, type Backlog } from './backlog.ts'
 import { toLogFields } from './dead-letters.ts'
+import { keptHere, type Handover } from './handover.ts'
 import { createHeldRecords } from './held-records.ts'
-import { cutDirtyOrder, type OrderMachine } from './live-order.ts'
+import { cutDirtyOrder, type LiveOrder, type OrderMachine } from './live-order.ts'
 import { createOrderCache, type OrderCache } from './order-cache.ts'
 import { createOrderRouter } from './order-router.ts'
 import { createOrderStats } from './order-stats.ts'
-import type { JournalChunk, OrderStore } from './order-store.ts'
+import type { Checkpoint, JournalChunk, OrderStore } from './order-store.ts'
 import type { Outbox } from './outbox.ts'
-import { toPositions, toReadPositions } from './positions.ts'
+import { toPositions, toReadPositions, type MutablePositions } from './positions.ts'
 import { createRoleIo } from './role-io.ts'
 import { atDeadline, type Role, type RoleReadiness } from './role.ts'
+import { createSnapshotTopic } from './snapshot-topic.ts'
 import { createStartGate, type StartGate } from './start-gate.ts'
 
 export interface OrderHostOptions {
@@ -44,6 +47,8 @@ export interface OrderHostOptions {
   readonly checkpointOrdersMax: number
   /** How far the host may be behind before it takes no order (default 50,000 records). */
   readonly behindRecordsMax?: number
+  /** Where other hosts of the group send the requests that this one answers. */
+  readonly address?: string
   readonly clock?: Clock
 }
 
@@ -57,9 +62,12 @@ export interface OrderHost extends Role {
   readonly applied: Applied
   readonly checkpointer: OrderCheckpointer
   readonly backlog: Backlog
-  /** Readers wait for it: what an earlier process showed must not go back. */
-  readonly gate: Pick<StartGate, 'isCurrent' | 'whenCurrent'>
-  /** Calls back once, in the turn in which the order's actor becomes ready. @returns a function that withdraws. */
+  /** Readers wait for it: what an earlier owner showed must not go back. */
+  readonly gate: Pick<StartGate, 'has' | 'partitions' | 'isCurrent' | 'whenCurrent'>
+  /**
+   * Calls back once: in the turn in which the order's actor becomes ready, or when partitions went to another owner.
+   * @returns a function that withdraws.
+   */
   onReady(orderId: string, listener: () => void): () => void
 }
 
@@ -73,14 +81,14 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   const { log, logger, store, recipe, topics, groupId, clock = systemClock } = options
   const machine = createOrderMachine(recipe)
   const applied = createApplied(clock)
-  applied.load(store.positions())
   const held = createHeldRecords()
   const ready = createReadyListeners()
   const sums = { repaired: 0, snapshots: 0, snapshotBytes: 0 }
   const about = { role: 'orders', deadLetters: topics.deadLetters, reads: 'orders', appends: 'pizzas' }
   const { outbox, refuse, tallies, hooks } = createRoleIo({ log, logger, clock, ...about })
 
-  const requested = await log.committed(groupId, [topics.orders])
+  /** By partition, how far the pizzas of orders were asked for before it was assigned. */
+  const requested: MutablePositions = new Map()
   const router = createOrderRouter({
     topics,
     applied,
@@ -97,24 +105,40 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     },
   })
   const { cache } = router
-  router.holdAgain(store.held())
 
   const consumerRef: { consumer?: Consumer } = {}
   const commits = createCommits(consumerRef, logger)
+  /** What the host has of these partitions is another's by now. */
+  const drop = (partitions: readonly number[]): void => {
+    gate.close(partitions)
+    applied.drop(partitions)
+    held.drop(partitions)
+    cache.drop(partitions)
+    handover.drop(partitions)
+    ready.wakeAll()
+  }
+  const handover = createHandover(options, (partition, error) => {
+    tallies.fenced++
+    logger.warn({ err: error, role: 'orders', partition }, 'Another owner has the partition; giving it back')
+    drop([partition])
+    consumerRef.consumer?.renounce([partition])
+  })
   const cut = () => ({ positions: applied.snapshot(), held: held.all() })
-  const checkpointer = createOrderCheckpointer({ ...options, clock, cache, outbox, sums, cut, commit: commits.commit })
+  const { commit } = commits
+  const checkpointer = createOrderCheckpointer({ ...options, clock, cache, outbox, handover, sums, cut, commit })
 
   const toppings = [...topics.toppingOf.keys()]
   const read = [topics.orders, ...toppings]
-  const owned = () => consumerRef.consumer?.assigned() ?? []
+  const owned = () => gate.partitions
   const waiting = () => outbox.size + held.size
   const recordsMax = options.behindRecordsMax ?? 50_000
   const backlog = createBacklog({ log, orders: topics.orders, toppings, applied, owned, waiting, recordsMax, clock })
-  const orderStats = createOrderStats({ store, checkpointer, cache, held, backlog, sums })
   const gate = createStartGate({ log, logger, topics, applied, consumerRef, clock })
-  const settleHeld = () => router.settleHeld(async () => toPositions(await log.ends([topics.orders])))
+  const orderStats = createOrderStats({ store, checkpointer, cache, held, backlog, owned, sums })
+  const settleHeld = () => router.settleHeld(async () => toPositions(await log.ends([topics.orders]), owned()))
   const onBatch = async (records: readonly LogRecord[]): Promise<void> => {
-    router.apply(records)
+    const isMine = ({ partition }: LogRecord): boolean => gate.has(partition)
+    router.apply(records.every(isMine) ? records : records.filter(isMine))
     tallies.recordsTaken += records.length
     applied.notify()
     gate.check()
@@ -124,21 +148,39 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     if (cache.dirtyCount > options.liveActorsMax) await checkpointer.now()
   }
 
+  const takeOver = async (partitions: readonly number[]) => {
+    tallies.rebalances++
+    drop(partitions)
+    await handover.take(partitions)
+    const asked = (await log.committed(groupId, [topics.orders])).get(topics.orders)
+    requested.set(topics.orders, new Map([...(requested.get(topics.orders) ?? []), ...(asked ?? [])]))
+    const positions = toReadPositions(store.positions(), await log.starts(read), partitions)
+    applied.load(positions)
+    applied.notify()
+    // In the same turn: a checkpoint of these positions would forget what they pass.
+    router.holdAgain(store.held().filter(({ partition }) => partitions.includes(partition)))
+    const pausedTopics = await gate.open(partitions)
+    await settleHeld()
+    return { positions, pausedTopics }
+  }
+  const giveBack = async (partitions: readonly number[]): Promise<void> => {
+    // The next owner then has nothing to replay. One that is the owner already has fenced this host: nothing is written.
+    await checkpointer.now().catch(() => {})
+    drop(partitions)
+    hooks.onRevoked(partitions)
+  }
+
+  await handover.prepare()
   consumerRef.consumer = await log.consume({
     groupId,
     topics: read,
     startFrom: 'earliest',
     positions: 'own',
     batchRecordsMax,
-    async onAssigned(partitions) {
-      tallies.rebalances++
-      const positions = toReadPositions(store.positions(), await log.starts(read), partitions)
-      applied.load(positions)
-      const pausedTopics = await gate.open(partitions)
-      await settleHeld()
-      return { positions, pausedTopics }
-    },
+    ...(options.address !== undefined && { address: options.address }),
     ...hooks,
+    onAssigned: takeOver,
+    onRevoked: giveBack,
     onBatch,
   })
   gate.check()
@@ -173,8 +215,18 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
       await consumer?.stop()
       await checkpointer.stop()
       outbox.stop()
+      handover.stop()
     },
   }
+}
+
+/** Through the log where it can, else the store is the only copy. */
+function createHandover(options: OrderHostOptions, onLost: (partition: number, error: unknown) => void): Handover {
+  const { log, logger, store, topics } = options
+  const { claim } = log
+  if (claim === undefined || topics.snapshots === undefined) return keptHere
+  const { snapshots: topic, partitions } = topics
+  return createSnapshotTopic({ log: { ...log, claim }, logger, store, topic, partitions, onLost })
 }
 
 /** Moves the group's positions after each checkpoint, for lag and for O4 only: the store's are the truth. */
@@ -197,6 +249,7 @@ interface OrderCheckpointerOptions extends Pick<
   readonly clock: Clock
   readonly cache: OrderCache
   readonly outbox: Outbox
+  readonly handover: Handover
   readonly sums: { snapshots: number; snapshotBytes: number }
   /** What belongs to the dirty orders of the same moment. */
   readonly cut: () => { positions: Positions; held: LogRecord[] }
@@ -204,27 +257,40 @@ interface OrderCheckpointerOptions extends Pick<
 }
 
 function createOrderCheckpointer(options: OrderCheckpointerOptions): OrderCheckpointer {
-  const { store, cache, outbox, sums } = options
+  const { store, cache, outbox, handover, sums } = options
   return createCheckpointer({
     ...options,
     role: 'orders',
     checkpointDirtyMax: options.checkpointOrdersMax,
-    cut() {
-      const orders = cache.takeDirty()
-      return { orders, dirty: orders.map(cutDirtyOrder), ...options.cut() }
+    cut(): Cut {
+      const live = cache.takeDirty()
+      const checkpoint = { orders: live.map(cutDirtyOrder), ...options.cut() }
+      return { live, checkpoint, writable: () => checkpoint }
     },
-    settled: () => outbox.synced(),
-    write({ dirty, positions, held }) {
-      const chunks = store.checkpoint({ orders: dirty, positions, held })
-      sums.snapshots += dirty.length
-      for (const { envelope } of dirty) sums.snapshotBytes += envelope.length
+    async settled(cut) {
+      await outbox.synced()
+      cut.writable = await handover.publish(cut.checkpoint)
+    },
+    write(cut) {
+      cut.checkpoint = cut.writable()
+      const { orders } = cut.checkpoint
+      const chunks = store.checkpoint(cut.checkpoint)
+      sums.snapshots += orders.length
+      for (const { envelope } of orders) sums.snapshotBytes += envelope.length
       return chunks
     },
-    written({ orders, positions }) {
-      cache.passivate(orders)
-      options.commit(positions)
+    written({ live, checkpoint }) {
+      cache.passivate(live)
+      options.commit(checkpoint.positions)
     },
   })
+}
+
+interface Cut {
+  readonly live: readonly LiveOrder[]
+  checkpoint: Checkpoint
+  /** What of it may still be written: partitions may be lost meanwhile. */
+  writable: () => Checkpoint
 }
 
 function putPizzas(outbox: Outbox, recipe: Recipe, topics: Topics, orderId: string, count: number): void {
@@ -242,6 +308,9 @@ function createReadyListeners() {
       for (const listener of listeners.get(orderId) ?? []) listener()
       listeners.delete(orderId)
     },
+    wakeAll(): void {
+      for (const orderId of [...listeners.keys()]) this.announce(orderId)
+    },
     /** @returns a function that withdraws. */
     listen(orderId: string, listener: () => void): () => void {
       let ofOrder = listeners.get(orderId)
@@ -257,7 +326,7 @@ function createReadyListeners() {
 
 function readinessOf(outbox: Outbox, checkpointer: OrderCheckpointer, gate: StartGate): RoleReadiness {
   const reasons: string[] = []
-  if (!gate.isAssigned) reasons.push('The orders role waits for its partitions')
+  if (gate.partitions.length === 0) reasons.push('The orders role waits for its partitions')
   if (gate.isCatchingUp) reasons.push('The orders role is still reading orders placed before it started')
   if (outbox.failingSince !== undefined) reasons.push('The orders role cannot append to the log')
   if (checkpointer.failingSince !== undefined) reasons.push('The orders role cannot write its state store')

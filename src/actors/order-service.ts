@@ -4,10 +4,12 @@
  * Q1: an unknown id is looked for again after the host has applied the end of `orders` as of the question (read your writes).
  * Q2: after a start, answers wait until the host has applied what an earlier process may have shown (start-gate.ts).
  * Q3: reading never wakes a passivated order.
+ * Q4: it answers for the partitions that its host owns; the store may hold others, as of an earlier time (order-store.ts S3).
  */
 import { createHash } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
 import { LogError, type Coordinates, type EventLog, type Positions } from '../log/event-log.ts'
+import { placeKey } from '../log/placement.ts'
 import { printOrder } from '../records.ts'
 import type { Topics } from '../topics.ts'
 import { systemClock, type Clock } from './clock.ts'
@@ -15,7 +17,7 @@ import { createFeed } from './feed.ts'
 import { entriesAfter } from './live-order.ts'
 import { parseEnvelope, toSnapshot, type JournalEntry } from './order-envelope.ts'
 import type { OrderHost } from './order-host.ts'
-import type { OrderStore } from './order-store.ts'
+import type { OrderStore, StoredOrder } from './order-store.ts'
 import { toHistory, toOrderSummary, toOrderView, toStep } from './order-view.ts'
 import { OrdersError, type HistoryStep, type Orders, type OrderView } from './orders.ts'
 import { toPositions } from './positions.ts'
@@ -35,67 +37,104 @@ export function createOrderService(options: OrderServiceOptions): Orders {
   const { log, host, store, topics, catchUpMs = 5_000, clock = systemClock } = options
   const feed = createFeed(store, host.checkpointer)
 
+  const load = (orderId: string): StoredOrder | undefined => {
+    const stored = store.load(orderId)
+    return stored && host.gate.has(stored.partition) ? stored : undefined
+  }
+
   const view = (orderId: string): OrderView | undefined => {
     const live = host.cache.peek(orderId)
     if (live !== undefined) return live.version === 0 ? undefined : toOrderView(toSnapshot(live.actor), live.version)
-    const stored = store.load(orderId)
+    const stored = load(orderId)
     return stored && toOrderView(parseEnvelope(stored.envelope, orderId).snapshot, stored.version)
   }
 
-  const isKnown = (orderId: string): boolean =>
-    host.cache.peek(orderId) !== undefined || store.load(orderId) !== undefined
+  const isKnown = (orderId: string): boolean => host.cache.peek(orderId) !== undefined || load(orderId) !== undefined
 
-  const catchUp = async (orderId: string, signal?: AbortSignal): Promise<void> => {
-    const target = host.backlog.targetOf(orderId) ?? (await readEnds())
-    if (await host.applied.whenReached(target, catchUpMs, signal)) return
-    throw behind(`Cannot tell yet whether order ${orderId} exists`, signal)
-  }
-
-  /** Waits for the orders placed here, so that a list has them. */
-  const catchUpPlaced = async (): Promise<void> => {
-    for (const target of host.backlog.targets()) {
-      if (await host.applied.whenReached(target, catchUpMs)) continue
-      throw behind('Cannot tell yet which orders there are', undefined)
+  /** Tries until it works or the time is up: partitions may go and come while somebody waits. @throws OrdersError `behind` */
+  const patiently = async (what: string, attempt: (leftMs: number) => Promise<boolean>, signal?: AbortSignal) => {
+    const dueAt = clock.elapsed() + catchUpMs
+    for (let leftMs = catchUpMs; leftMs > 0; leftMs = dueAt - clock.elapsed()) {
+      if (await attempt(leftMs)) return
+      if (signal?.aborted === true) break
     }
+    throw behind(what, signal)
   }
 
-  const current = async (signal?: AbortSignal): Promise<void> => {
-    if (host.gate.isCurrent || (await host.gate.whenCurrent(catchUpMs, signal))) return
+  /** Waits until nothing is missing that an earlier owner may have shown of the order's partition. */
+  const current = async (orderId: string, signal?: AbortSignal): Promise<void> => {
+    const partitions = [placeKey(orderId, topics.partitions)]
+    if (host.gate.isCurrent(partitions) || (await host.gate.whenCurrent(partitions, catchUpMs, signal))) return
     throw behind('Cannot tell yet how far the orders are', signal)
   }
 
+  /** Waits until every order is known that was on the log at the call. */
+  const catchUp = (orderId: string, signal?: AbortSignal): Promise<void> => {
+    const attempt = async (leftMs: number): Promise<boolean> => {
+      await current(orderId, signal)
+      const target = host.backlog.targetOf(orderId) ?? (await readEnds())
+      return host.applied.whenReached(target, leftMs, signal)
+    }
+    return patiently(`Cannot tell yet whether order ${orderId} exists`, attempt, signal)
+  }
+
+  /** Waits until the store holds every order placed here, and everything that was shown of these partitions. */
+  const stored = (partitions: readonly number[]): Promise<void> =>
+    patiently('Cannot tell yet which orders there are', async (leftMs) => {
+      if (!(await host.gate.whenCurrent(partitions, leftMs))) return false
+      for (const target of host.backlog.targets()) {
+        if (!(await host.applied.whenReached(target, leftMs))) return false
+      }
+      // While a checkpoint runs, its orders are neither dirty nor stored.
+      if (host.cache.dirtyCount === 0 && !host.checkpointer.isRunning) return true
+      return (await written(leftMs)) && host.gate.isCurrent(partitions)
+    })
+  const everyPartition = Array.from({ length: topics.partitions }, (_, partition) => partition)
+
   const readEnds = async (): Promise<Positions> => {
     try {
-      return toPositions(await log.ends([topics.orders]))
+      return toPositions(await log.ends([topics.orders]), host.gate.partitions)
     } catch (error) {
       throw toUnavailable(error)
     }
   }
 
   const find = async (orderId: string, signal?: AbortSignal): Promise<OrderView | undefined> => {
-    await current(signal)
+    await current(orderId, signal)
     const found = view(orderId)
     if (found !== undefined) return found
     await catchUp(orderId, signal)
     return view(orderId)
   }
 
+  /** The order as soon as it is ready, or as it is when the time is up or the signal aborts. */
+  const findReady = async (orderId: string, waitMs: number, signal?: AbortSignal): Promise<OrderView | undefined> => {
+    const dueAt = clock.elapsed() + waitMs
+    for (;;) {
+      const found = await find(orderId, signal)
+      const leftMs = dueAt - clock.elapsed()
+      if (found === undefined || found.status === 'ready' || leftMs <= 0 || signal?.aborted === true) return found
+      // Once more, in the turn in which the listener is set: a batch may have been applied since.
+      if (view(orderId)?.status !== 'ready') await whenReady(host, orderId, { waitMs: leftMs, clock, signal })
+    }
+  }
+
   /** Waits until the store holds what has been applied so far; while the log or the disk is away, it does not come to that. */
-  const written = async (): Promise<void> => {
+  const written = async (timeoutMs: number): Promise<boolean> => {
     const { promise: late, resolve } = Promise.withResolvers<boolean>()
-    const cancel = clock.later(() => resolve(false), catchUpMs)
+    const cancel = clock.later(() => resolve(false), timeoutMs)
     const stored = host.checkpointer.now().then(
       () => true,
       () => false,
     )
     const isWritten = await Promise.race([stored, late])
     cancel()
-    if (!isWritten) throw behind('Cannot tell yet which orders there are', undefined)
+    return isWritten
   }
 
   /** Every event the order took; `undefined` for an unknown order. */
   const journal = async (orderId: string): Promise<JournalEntry[] | undefined> => {
-    await current()
+    await current(orderId)
     if (!isKnown(orderId)) await catchUp(orderId)
     if (!isKnown(orderId)) return undefined
     const entries = store.journal(orderId).flatMap((chunk) => chunk.entries)
@@ -142,22 +181,15 @@ export function createOrderService(options: OrderServiceOptions): Orders {
       return { order_id, replayed: false }
     },
 
-    async get(orderId, { waitMs = 0, signal } = {}) {
-      const found = await find(orderId, signal)
-      if (found === undefined || found.status === 'ready' || waitMs === 0) return found
-      // Once more, in the turn in which the listener is set: a batch may have been applied since.
-      if (view(orderId)?.status !== 'ready') await whenReady(host, orderId, { waitMs, clock, signal })
-      return view(orderId)
-    },
+    get: (orderId, { waitMs = 0, signal } = {}) =>
+      waitMs === 0 ? find(orderId, signal) : findReady(orderId, waitMs, signal),
 
-    async list({ status, after, limit }) {
+    async list({ status, after, limit, partitions = everyPartition }) {
       const from = after === undefined ? undefined : parseCursor(after)
-      await current()
-      await catchUpPlaced()
-      // The store then holds everything the host has applied. While a checkpoint runs, its orders are neither dirty nor stored.
-      if (host.cache.dirtyCount > 0 || host.checkpointer.isRunning) await written()
+      await stored(partitions)
+      const isEvery = partitions.length === topics.partitions
       const query = { limit: limit + 1, ...(status && { status }), ...(from && { after: from }) }
-      const found = store.list(query)
+      const found = store.list(isEvery ? query : { ...query, partitions })
       const orders = found.slice(0, limit)
       const last = orders.at(-1)
       const next = found.length > limit && last ? `${last.placedAt}-${last.order_id}` : null

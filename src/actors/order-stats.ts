@@ -1,6 +1,6 @@
 /**
- * Order stats: how the order host is doing, for metrics. Orders are counted in the store when somebody first asks, and along the
- * journal from then on: a count over a million rows is no answer to every scrape.
+ * Order stats: how the order host is doing, for metrics. Orders are counted in the store when somebody first asks, and whenever
+ * partitions came or went, and along the journal from then on: a count over a million rows is no answer to every scrape.
  */
 import type { Backlog } from './backlog.ts'
 import type { HeldRecords } from './held-records.ts'
@@ -36,6 +36,8 @@ export interface OrderStatsOptions {
   readonly cache: OrderCache
   readonly held: HeldRecords
   readonly backlog: Backlog
+  /** Partition numbers this host owns; another list each time that they change. */
+  readonly owned: () => readonly number[]
   /** What the host adds up by itself. */
   readonly sums: Readonly<Pick<OrderStats, 'repaired' | 'snapshots' | 'snapshotBytes'>>
 }
@@ -47,9 +49,10 @@ export function createOrderStats({
   cache,
   held,
   backlog,
+  owned,
   sums,
 }: OrderStatsOptions): () => OrderStats {
-  const count = createOrderCounts(store, checkpointer)
+  const count = createOrderCounts(store, checkpointer, owned)
   return () => ({
     ...sums,
     byStatus: count(),
@@ -63,8 +66,13 @@ export function createOrderStats({
   })
 }
 
-function createOrderCounts(store: OrderStore, checkpointer: OrderCheckpointer): () => OrderStats['byStatus'] {
+function createOrderCounts(
+  store: OrderStore,
+  checkpointer: OrderCheckpointer,
+  owned: () => readonly number[],
+): () => OrderStats['byStatus'] {
   let counts: Record<OrderStatus, number> | undefined
+  let countedOf: readonly number[] | undefined
   const follow = (chunks: readonly JournalChunk[]): void => {
     for (const { firstVersion, status } of chunks) {
       if (firstVersion === 1) counts![status]++
@@ -76,9 +84,11 @@ function createOrderCounts(store: OrderStore, checkpointer: OrderCheckpointer): 
     }
   }
   return () => {
-    if (counts === undefined) {
-      counts = store.counts()
-      checkpointer.onWritten(follow)
+    if (counts === undefined) checkpointer.onWritten(follow)
+    if (counts === undefined || countedOf !== owned()) {
+      // What came from another owner stands in no journal that was told here.
+      countedOf = owned()
+      counts = store.counts(countedOf)
     }
     return { ...counts }
   }

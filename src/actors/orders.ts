@@ -113,8 +113,16 @@ export interface Orders {
    * @throws OrdersError `behind` when the host cannot tell yet whether the order exists.
    */
   get(orderId: string, options?: { waitMs?: number; signal?: AbortSignal }): Promise<OrderView | undefined>
-  /** A page of orders, newest first. @throws OrdersError `bad-cursor` for an `after` that is not one. */
-  list(query: { status?: OrderStatus; after?: string; limit: number }): Promise<OrderPage>
+  /**
+   * A page of orders, newest first, of some partitions (default: all).
+   * @throws OrdersError `bad-cursor` for an `after` that is not one, `behind` while a partition is not here.
+   */
+  list(query: {
+    status?: OrderStatus
+    after?: string
+    limit: number
+    partitions?: readonly number[]
+  }): Promise<OrderPage>
   /** Every event the order took, oldest first; `undefined` for an unknown order. @throws OrdersError `behind`. */
   history(orderId: string): Promise<readonly HistoryEntry[] | undefined>
   /** The event that made the order this version; `undefined` when there is none. @throws OrdersError `behind`, `unavailable`. */

@@ -10,6 +10,7 @@ export const positionsSchema = `CREATE TABLE IF NOT EXISTS positions (
 export interface PositionsTable {
   read(): Positions
   write(positions: Positions): void
+  drop(partition: number): void
 }
 
 /** Prepares the statements on a database that has the table. */
@@ -18,7 +19,9 @@ export function createPositionsTable(db: DatabaseSync): PositionsTable {
   const move = db.prepare(
     'INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT (topic, partition) DO UPDATE SET position = excluded.position',
   )
+  const drop = db.prepare('DELETE FROM positions WHERE partition = ?')
   return {
+    drop: (partition) => void drop.run(partition),
     read() {
       const positions: MutablePositions = new Map()
       for (const row of all.all() as unknown as { topic: string; partition: number; position: number }[]) {

@@ -3,12 +3,9 @@
  *
  * Counts, the pizzas counted and the positions change in one transaction, so that no pizza is counted twice or missed (P7).
  */
-import { mkdirSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import type { Positions } from '../log/event-log.ts'
-import { ownStore } from './owner-store.ts'
 import { createPositionsTable, positionsSchema } from './positions-store.ts'
+import { openStoreFile } from './store-file.ts'
 
 export interface ReportCheckpoint {
   readonly counts: ReadonlyMap<string, number>
@@ -30,12 +27,9 @@ export interface ReportStore {
 
 /** Opens the store, creating it when it is not there. `readOnly` opens an existing one beside its running owner. */
 export function createReportStore(file: string, { readOnly = false } = {}): ReportStore {
-  if (!readOnly) mkdirSync(dirname(file), { recursive: true })
-  const disown = readOnly ? undefined : ownStore(file)
-  const db = new DatabaseSync(file, { timeout: 5000, readOnly })
+  const { db, close } = openStoreFile(file, { readOnly })
   if (!readOnly) {
-    db.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;
-      CREATE TABLE IF NOT EXISTS counts (choice TEXT PRIMARY KEY, pizzas INTEGER NOT NULL);
+    db.exec(`CREATE TABLE IF NOT EXISTS counts (choice TEXT PRIMARY KEY, pizzas INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS counted (order_id TEXT PRIMARY KEY, pizzas BLOB NOT NULL);
       ${positionsSchema}`)
   }
@@ -73,9 +67,6 @@ export function createReportStore(file: string, { readOnly = false } = {}): Repo
       db.exec('BEGIN')
       return { release: () => db.exec('COMMIT') }
     },
-    close: () => {
-      if (db.isOpen) db.close()
-      disown?.()
-    },
+    close,
   }
 }

@@ -36,11 +36,7 @@ export async function startToppingService(options: ToppingServiceOptions): Promi
 
   const top = (record: LogRecord): void => {
     try {
-      const pizza = parsePizza(record.value)
-      const choice = choose(step.menu, identify(pizza, record, topping))
-      const value = addTopping(record.value!, pizza, topping, choice)
-      assertRecordFits(record.key, value)
-      outbox.put({ topic: to, key: record.key, value })
+      outbox.put({ topic: to, key: record.key, value: topPizza(step, record) })
     } catch (error) {
       refuse(record, error)
     }
@@ -78,6 +74,15 @@ export async function startToppingService(options: ToppingServiceOptions): Promi
       outbox.stop()
     },
   }
+}
+
+/** The record with its topping. @throws RecordError when it cannot be topped. */
+export function topPizza({ topping, menu }: Step, record: LogRecord): string {
+  const pizza = parsePizza(record.value)
+  const choice = choose(menu, identify(pizza, record, topping))
+  const value = addTopping(record.value!, pizza, topping, choice)
+  assertRecordFits(record.key, value)
+  return value
 }
 
 function identify(pizza: { order_id: string; pizza_id?: number | undefined }, at: LogRecord, topping: string): string {

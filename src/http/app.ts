@@ -6,8 +6,10 @@
  */
 import express, { type Express, type RequestHandler } from 'express'
 import helmet, { type HelmetOptions } from 'helmet'
+import type { DeadLetters } from '../actors/dead-letter-service.ts'
 import type { Orders } from '../actors/orders.ts'
 import type { Report } from '../actors/report.ts'
+import { createDeadLetterRoutes } from './dead-letters.ts'
 import { createEventsRoutes } from './events.ts'
 import type { HttpLogger, Route } from './exchange.ts'
 import { createHealthRoutes, type Readiness } from './health.ts'
@@ -23,6 +25,7 @@ import { streamLimits, type StreamLimits } from './sse.ts'
 
 export interface OrdersAppOptions {
   readonly orders: Orders
+  readonly deadLetters: DeadLetters
   readonly limits: { readonly countMax: number; readonly waitMsMax: number; readonly pageRowsMax: number }
   readonly logger: HttpLogger
   /** Default: `streamLimits`. */
@@ -83,12 +86,21 @@ export function createMetricsApp(options: MetricsAppOptions): Express {
 
 /** Every route of the orders app, in the order they are tried. */
 export function createOrdersRoutes(options: OrdersAppOptions, closing: AbortSignal): Route[] {
-  const { orders, limits, streams = streamLimits, page, scrape, guard = createGuard({ host: '127.0.0.1' }) } = options
+  const {
+    orders,
+    deadLetters,
+    limits,
+    streams = streamLimits,
+    page,
+    scrape,
+    guard = createGuard({ host: '127.0.0.1' }),
+  } = options
   const routes = [
     ...createOrderRoutes({ orders, ...limits, closing, guard }),
     ...createOrderListRoutes({ orders, ...limits }),
     ...createEventsRoutes({ orders, limits: streams, closing }),
     ...createOrderHistoryRoutes({ orders }),
+    ...createDeadLetterRoutes({ deadLetters, ...limits }),
     ...createHealthRoutes(() => orders.readiness()),
     ...createMetricsRoutes(scrape),
     ...(page?.routes ?? []),

@@ -5,7 +5,9 @@
  * Exception: preferences (RFC 7240) and conditional headers (RFC 9110) that make no sense are ignored, as those RFCs ask.
  */
 import { z } from 'zod'
+import type { DeadLetterQuery } from '../actors/dead-letter-service.ts'
 import type { OrderStatus } from '../actors/orders.ts'
+import { deadLetterReasons } from '../records.ts'
 import { ProblemError } from './problem.ts'
 
 const countSchema = z.string().regex(/^[1-9]\d*$/)
@@ -80,18 +82,37 @@ export function isNotModified(header: string | undefined, etag: string): boolean
 
 /** Builds the reader of the query of `GET /orders`. */
 export function createListQueryParser(pageRowsMax: number): (query: unknown) => ListQuery {
-  const limitText = `expected a whole number from 1 to ${pageRowsMax}`
   const schema = z.strictObject({
     status: z.enum(['preparing', 'ready'], 'expected preparing or ready').exactOptional(),
     after: cursorSchema.exactOptional(),
-    limit: z
-      .string('expected once')
-      .regex(/^[1-9]\d{0,8}$/, limitText)
-      .transform(Number)
-      .refine((limit) => limit <= pageRowsMax, limitText)
-      .default(Math.min(100, pageRowsMax)),
+    limit: createLimitSchema(pageRowsMax),
   })
   return (query) => parseQuery(schema, query)
+}
+
+/** Builds the reader of the query of `GET /dead-letters`. */
+export function createDeadLetterQueryParser(pageRowsMax: number): (query: unknown) => DeadLetterQuery {
+  const schema = z.strictObject({
+    reason: z.enum(deadLetterReasons, `expected one of ${deadLetterReasons.join(', ')}`).exactOptional(),
+    role: z
+      .string('expected once')
+      .regex(/^[\w-]{1,64}$/, 'expected the name of a role')
+      .exactOptional(),
+    after: cursorSchema.exactOptional(),
+    limit: createLimitSchema(pageRowsMax),
+  })
+  return (query) => parseQuery(schema, query)
+}
+
+/** Rows on a page. */
+function createLimitSchema(pageRowsMax: number) {
+  const expected = `expected a whole number from 1 to ${pageRowsMax}`
+  return z
+    .string('expected once')
+    .regex(/^[1-9]\d{0,8}$/, expected)
+    .transform(Number)
+    .refine((limit) => limit <= pageRowsMax, expected)
+    .default(Math.min(100, pageRowsMax))
 }
 
 const eventsSchema = z.strictObject({ after: cursorSchema.exactOptional() })

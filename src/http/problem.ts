@@ -22,6 +22,7 @@ export const problems = {
   'read-only': { status: 403, title: 'The page may change nothing here' },
   'order-not-found': { status: 404, title: 'There is no such order' },
   'route-not-found': { status: 404, title: 'There is nothing at this address' },
+  'dead-letter-not-found': { status: 404, title: 'There is no such dead letter' },
   'event-not-found': { status: 404, title: 'The order has no such event' },
   'role-not-found': { status: 404, title: 'No such role runs in this process' },
   'method-not-allowed': { status: 405, title: 'This address does not take this method' },

@@ -21,7 +21,7 @@ export interface ShopRole {
 export interface ShopView {
   readonly roles: readonly ShopRole[]
   readonly census: CensusView
-  readonly dead_letters: Pick<DeadLetterView, 'total' | 'newest'>
+  readonly dead_letters: Pick<DeadLetterView, 'total'> & { readonly newest: DeadLetterView['rows'] }
   /** Pizzas by choice of cheese; `null` when the reporter does not answer. */
   readonly report: Readonly<Record<string, number>> | null
   /** What could not be asked. */
@@ -35,6 +35,9 @@ export interface ShopViewSources {
   readonly roles: LocalRoles
   readonly report: () => Promise<Readonly<Record<string, number>>>
 }
+
+/** Dead letters that the page shows; `GET /dead-letters` has the rest. */
+const newestMax = 20
 
 /** Creates the view; each call gathers it anew. */
 export function createShopView(sources: ShopViewSources): () => Promise<ShopView> {
@@ -58,7 +61,7 @@ export function createShopView(sources: ShopViewSources): () => Promise<ShopView
     return {
       roles: toRoles(seen ?? [], roles.list(), letters),
       census: census.view(),
-      dead_letters: { total: letters?.total ?? 0, newest: letters?.newest ?? [] },
+      dead_letters: { total: letters?.total ?? 0, newest: letters?.rows.slice(0, newestMax) ?? [] },
       report: counts,
       problems,
     }

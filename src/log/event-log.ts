@@ -121,7 +121,8 @@ export interface ClaimRecord {
 /** The right to write one partition of a topic, alone. It ends with the first `append` that fails, and with `release`. */
 export interface Claim extends TopicPartition {
   /**
-   * Appends records in one transaction: readers see all of them or none. One call at a time.
+   * Appends records in one transaction: readers see all of them or none, and may see them a few milliseconds after it has resolved; a
+   * claim made then sees them. One call at a time.
    * @returns the position after them.
    * @throws LogError `fenced` when another claim was made since, `unavailable` (the outcome is then unknown until the next claim
    *   settles it), `record-too-large`, `closed`.

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import kafkajs, { type KafkaConfig, type PartitionMetadata } from 'kafkajs'
-import { LogError } from './event-log.ts'
+import { LogError, type TopicPartition } from './event-log.ts'
 import type { KafkaConnection } from './kafka-connection.ts'
 import { toLogError } from './kafka-errors.ts'
 
@@ -71,7 +71,7 @@ export interface KafkaBroker {
   }): Promise<{ memberAssignment: Buffer }>
   describeGroups(request: {
     groupIds: readonly string[]
-  }): Promise<{ groups: { members: { memberId: string; memberMetadata: Buffer }[] }[] }>
+  }): Promise<{ groups: { members: { memberId: string; memberMetadata: Buffer; memberAssignment: Buffer }[] }[] }>
   heartbeat(request: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>
   leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>
   offsetCommit(request: {
@@ -83,6 +83,10 @@ export interface KafkaBroker {
   offsetFetch(request: {
     groupId: string
     topics: readonly TopicPartitions<{ partition: number }>[]
+  }): Promise<{ responses: TopicPartitions<{ partition: number; offset: string }>[] }>
+  listOffsets(request: {
+    isolationLevel: number
+    topics: readonly TopicPartitions<{ partition: number; timestamp: number }>[]
   }): Promise<{ responses: TopicPartitions<{ partition: number; offset: string }>[] }>
   disconnect(): Promise<void>
   readonly connectionPool: { send(request: object): Promise<unknown> }
@@ -113,13 +117,15 @@ export interface KafkaCluster {
   findTopicPartitionMetadata(topic: string): PartitionMetadata[]
   findBroker(node: { nodeId: number }): Promise<KafkaBroker>
   findControllerBroker(): Promise<KafkaBroker>
-  findGroupCoordinator(group: { groupId: string }): Promise<KafkaBroker>
+  findGroupCoordinator(group: { groupId: string; coordinatorType?: number }): Promise<KafkaBroker>
   fetchTopicsOffset(
     topics: readonly (TopicPartitions<{ partition: number }> & { fromBeginning: boolean })[],
   ): Promise<TopicPartitions<{ partition: number; offset: string }>[]>
 }
 
-const readCommitted = 1
+/** Isolation levels: all that is stored, or what no open transaction holds back. */
+export const readUncommitted = 0
+export const readCommitted = 1
 const produceResponse = require('kafkajs/src/protocol/requests/produce/v7/response') as { decode: unknown }
 const fetchResponse = require('kafkajs/src/protocol/requests/fetch/v11/response') as object
 
@@ -138,6 +144,45 @@ export function sendFetch(broker: KafkaBroker, body: Buffer): Promise<FetchRespo
   return send(broker, { apiKey: 1, apiVersion: 11, apiName: 'Fetch', body }, fetchResponse) as Promise<FetchResponse>
 }
 
+/** The broker that leads a partition of a topic whose metadata the cluster has. */
+export function findLeader(cluster: KafkaCluster, { topic, partition }: TopicPartition): Promise<KafkaBroker> {
+  const found = cluster.findTopicPartitionMetadata(topic).find(({ partitionId }) => partitionId === partition)
+  return cluster.findBroker({ nodeId: found?.leader ?? -1 })
+}
+
+/** The broker that keeps the transactions of an id. */
+export function findTransactionCoordinator(cluster: KafkaCluster, transactionalId: string): Promise<KafkaBroker> {
+  return cluster.findGroupCoordinator({ groupId: transactionalId, coordinatorType: 1 })
+}
+
+interface Transaction {
+  readonly transactionalId: string
+  readonly producerId: string
+  readonly producerEpoch: number
+}
+
+export const sendInitProducerId = createTransactionRequest<
+  { readonly transactionalId: string; readonly transactionTimeout: number },
+  Pick<Transaction, 'producerId' | 'producerEpoch'>
+>('initProducerId')
+export const sendAddPartitionsToTxn = createTransactionRequest<
+  Transaction & { readonly topics: readonly TopicPartitions<number>[] },
+  unknown
+>('addPartitionsToTxn')
+export const sendEndTxn = createTransactionRequest<Transaction & { readonly transactionResult: boolean }, unknown>(
+  'endTxn',
+)
+
+/** Not the broker's own methods: those warn of every answer that only says to come again. */
+function createTransactionRequest<Request, Response>(name: string) {
+  const { protocol } = require(`kafkajs/src/protocol/requests/${name}`) as {
+    protocol(of: { version: number }): (request: Request) => { request: object; response: object }
+  }
+  const make = protocol({ version: 1 })
+  return (broker: KafkaBroker, request: Request) =>
+    sendOn(broker, { ...make(request), logResponseError: false }) as Promise<Response>
+}
+
 interface HotRequest {
   readonly apiKey: number
   readonly apiVersion: number
@@ -146,10 +191,14 @@ interface HotRequest {
 }
 
 /** Sends a request as kafkajs's broker does; `encode` gives what it takes for one of its encoders. */
-async function send(broker: KafkaBroker, { body, ...request }: HotRequest, response: object) {
+function send(broker: KafkaBroker, { body, ...request }: HotRequest, response: object) {
+  const encode = () => Promise.resolve({ buf: body, buffer: body })
+  return sendOn(broker, { request: { ...request, encode }, response })
+}
+
+async function sendOn(broker: KafkaBroker, exchange: object): Promise<unknown> {
   try {
-    const encode = () => Promise.resolve({ buf: body, buffer: body })
-    return await broker.connectionPool.send({ request: { ...request, encode }, response })
+    return await broker.connectionPool.send(exchange)
   } catch (error) {
     if ((error as Error).name === 'KafkaJSConnectionClosedError') await broker.disconnect()
     throw error

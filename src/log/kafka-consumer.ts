@@ -55,6 +55,8 @@ export function createKafkaConsumer(
   let state: 'running' | 'stopping' | 'abandoned' = 'running'
   let held: readonly number[] = []
   let target: readonly number[] = []
+  /** Of those held, what the owner gives back. */
+  const renounced = new Set<number>()
   let lost: PromiseWithResolvers<void> | undefined
   let finished: Promise<void> | undefined
 
@@ -65,9 +67,13 @@ export function createKafkaConsumer(
     groupId,
     topics,
     ...times,
-    held: () => held,
+    address: options.address,
+    // What it was given counts too, taken or not: this loop may take it while a join is under way, and then no other may have it.
+    held: () => [...new Set([...held, ...target])],
     onAssigned(partitions) {
+      const isGivenBack = target.some((partition) => !partitions.includes(partition) && !held.includes(partition))
       target = partitions
+      if (isGivenBack) group.rejoin()
       sleeper.wake()
     },
     onLost() {
@@ -101,13 +107,13 @@ export function createKafkaConsumer(
   })
 
   const isRunning = () => state === 'running'
-  const hasChanged = () =>
-    lost !== undefined || held.length !== target.length || held.some((it) => !target.includes(it))
+  const isSurplus = (partition: number) => lost !== undefined || renounced.has(partition) || !target.includes(partition)
+  const hasChanged = () => lost !== undefined || held.length !== target.length || held.some(isSurplus)
 
   /** Gives partitions back, then takes the ones that came. */
   async function follow(): Promise<void> {
     const wasLost = lost
-    const surplus = wasLost ? held : held.filter((partition) => !target.includes(partition))
+    const surplus = held.filter(isSurplus)
     if (wasLost) keeper.forget()
     if (surplus.length > 0) {
       await keeper.flush().catch(report)
@@ -115,6 +121,9 @@ export function createKafkaConsumer(
       // What could not be committed is not this member's to commit later.
       keeper.forget()
       held = held.filter((partition) => !surplus.includes(partition))
+      // Given back is given back, also when a round that went on meanwhile had left it here: the next one assigns it.
+      if (!wasLost) target = target.filter((partition) => !surplus.includes(partition))
+      for (const partition of surplus) renounced.delete(partition)
       cursors.drop(surplus)
       if (!wasLost) group.rejoin()
     }
@@ -190,6 +199,10 @@ export function createKafkaConsumer(
     resume(resumed) {
       cursors.resume(resumed)
       sleeper.wakeForRecords()
+    },
+    renounce(partitions) {
+      for (const partition of partitions) if (held.includes(partition)) renounced.add(partition)
+      sleeper.wake()
     },
     start() {
       group.start()

@@ -16,6 +16,15 @@ export interface ProducePartition {
   readonly messages: readonly ProduceMessage[]
 }
 
+/** What a broker tells a producer in a transaction by; the request then has one partition. */
+export interface ProducerState {
+  readonly transactionalId: string
+  readonly producerId: string
+  readonly producerEpoch: number
+  /** Number of the batch's first record: a broker takes a batch that it has already for the one it has. */
+  readonly sequence: number
+}
+
 export interface FetchPartition {
   readonly partition: number
   readonly fetchOffset: number
@@ -29,15 +38,22 @@ const partitionHeaderBytes = 8
 /** Most bytes that a record needs beside key, value and headers: five lengths of up to five bytes, attributes, timestamp. */
 const recordOverheadBytesMax = 32
 const recordBatchMagic = 2
-const noProducer = -1n
+const transactional = 16
 
 /**
  * Encodes a Produce request that waits for all in-sync replicas.
  * @param timestampMs of all its records.
+ * @param producer in a transaction.
  */
-export function encodeProduce(topics: Topics<ProducePartition>, timeoutMs: number, timestampMs: number): Buffer {
-  const writer = createWriter(sizeOfProduce(topics))
-  writer.int16(-1) // no transactional id
+export function encodeProduce(
+  topics: Topics<ProducePartition>,
+  timeoutMs: number,
+  timestampMs: number,
+  producer?: ProducerState,
+): Buffer {
+  const writer = createWriter(sizeOfProduce(topics) + (producer ? Buffer.byteLength(producer.transactionalId) : 0))
+  if (producer) writer.string(producer.transactionalId)
+  else writer.int16(-1)
   writer.int16(-1) // acks: all
   writer.int32(timeoutMs)
   writer.int32(topics.length)
@@ -47,7 +63,7 @@ export function encodeProduce(topics: Topics<ProducePartition>, timeoutMs: numbe
     for (const { partition, messages } of partitions) {
       writer.int32(partition)
       const sizeAt = writer.skip(4)
-      writeRecordBatch(writer, messages, timestampMs)
+      writeRecordBatch(writer, messages, timestampMs, producer)
       writer.buffer.writeInt32BE(writer.position - sizeAt - 4, sizeAt)
     }
   }
@@ -86,20 +102,25 @@ export function encodeFetch(
   return writer.finish()
 }
 
-function writeRecordBatch(writer: Writer, messages: readonly ProduceMessage[], timestampMs: number): void {
+function writeRecordBatch(
+  writer: Writer,
+  messages: readonly ProduceMessage[],
+  timestampMs: number,
+  producer: ProducerState | undefined,
+): void {
   const timestamp = BigInt(timestampMs)
   writer.int64(0n) // base offset: the broker's to set
   const lengthAt = writer.skip(4)
   writer.int32(0) // leader epoch: the broker's to set
   writer.int8(recordBatchMagic)
   const crcAt = writer.skip(4)
-  writer.int16(0) // attributes: no compression, timestamps of the writer
+  writer.int16(producer ? transactional : 0) // attributes: no compression, timestamps of the writer
   writer.int32(messages.length - 1)
   writer.int64(timestamp)
   writer.int64(timestamp)
-  writer.int64(noProducer)
-  writer.int16(0) // producer epoch
-  writer.int32(0) // first sequence
+  writer.int64(BigInt(producer?.producerId ?? -1)) // -1: no producer
+  writer.int16(producer?.producerEpoch ?? 0)
+  writer.int32(producer?.sequence ?? 0)
   writer.int32(messages.length)
   for (const [offsetDelta, message] of messages.entries()) writeRecord(writer, message, offsetDelta)
   const { buffer, position } = writer

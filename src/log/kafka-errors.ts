@@ -20,6 +20,15 @@ interface ErrorContext {
   readonly redact: (text: string) => string
 }
 
+/** What brokers answer to the holder of a claim (kafka-claim.ts) that is not the newest, or that they have forgotten. */
+const fencedClaimTypes = [
+  'INVALID_PRODUCER_EPOCH',
+  'INVALID_TXN_STATE',
+  'INVALID_PRODUCER_ID_MAPPING',
+  'UNKNOWN_PRODUCER_ID',
+  'OUT_OF_ORDER_SEQUENCE_NUMBER',
+]
+
 const codeByType: Readonly<Record<string, LogErrorCode>> = {
   UNKNOWN_TOPIC_OR_PARTITION: 'unknown-topic',
   INVALID_TOPIC_EXCEPTION: 'unknown-topic',
@@ -28,12 +37,14 @@ const codeByType: Readonly<Record<string, LogErrorCode>> = {
   UNKNOWN_MEMBER_ID: 'fenced',
   ILLEGAL_GENERATION: 'fenced',
   FENCED_INSTANCE_ID: 'fenced',
+  ...Object.fromEntries(fencedClaimTypes.map((type) => [type, 'fenced'])),
   SASL_AUTHENTICATION_FAILED: 'authentication',
   ILLEGAL_SASL_STATE: 'authentication',
   UNSUPPORTED_SASL_MECHANISM: 'authentication',
   TOPIC_AUTHORIZATION_FAILED: 'authentication',
   GROUP_AUTHORIZATION_FAILED: 'authentication',
   CLUSTER_AUTHORIZATION_FAILED: 'authentication',
+  TRANSACTIONAL_ID_AUTHORIZATION_FAILED: 'authentication',
 }
 
 /** Kafka's name of a protocol error, as `REBALANCE_IN_PROGRESS`; undefined for other errors. */
@@ -88,7 +99,9 @@ function toReason(error: KafkaError, code: LogErrorCode, connection: KafkaConnec
     case 'authentication':
       return `${where} refuses the connection (${error.message}): ${toRemedy(error, connection)}`
     case 'fenced':
-      return `this member has lost its partitions (${error.message})`
+      return fencedClaimTypes.includes(error.type ?? '')
+        ? `another claim of it was made since (${error.message})`
+        : `this member has lost its partitions (${error.message})`
     case 'record-too-large':
       return `${where} takes no record of this size (${error.message})`
     case 'unknown-topic':

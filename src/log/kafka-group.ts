@@ -39,6 +39,8 @@ export interface KafkaGroupOptions extends KafkaGroupTimes {
   readonly groupId: string
   readonly topics: readonly string[]
   readonly processes: Processes
+  /** Where this member can be reached. */
+  readonly address: string | undefined
   /** Opens another connection: the one that joins is blocked until all others have joined. */
   readonly openClient: () => KafkaClient
   /** Partition numbers that the consumer has not given back. */
@@ -238,8 +240,8 @@ export async function fetchCommitted(
 }
 
 async function joinAndSync(options: KafkaGroupOptions, coordinator: KafkaBroker, memberId: string) {
-  const { groupId, topics, held, sessionTimeoutMs, rebalanceTimeoutMs, processes } = options
-  const userData = Buffer.from(JSON.stringify({ held: held(), ...processes.own }))
+  const { groupId, topics, held, sessionTimeoutMs, rebalanceTimeoutMs, processes, address } = options
+  const userData = Buffer.from(JSON.stringify({ held: held(), ...processes.own, address } satisfies MemberData))
   const joined = await coordinator.joinGroup({
     groupId,
     memberId,
@@ -252,9 +254,7 @@ async function joinAndSync(options: KafkaGroupOptions, coordinator: KafkaBroker,
   const { generationId } = joined
   const groupAssignment = joined.leaderId === joined.memberId ? await assign(options, joined.members) : []
   const synced = await coordinator.syncGroup({ groupId, generationId, memberId: joined.memberId, groupAssignment })
-  const assignment = MemberAssignment.decode(synced.memberAssignment)?.assignment ?? {}
-  const partitions = [...new Set(Object.values(assignment).flat())].toSorted((a, b) => a - b)
-  return { memberId: joined.memberId, generationId, partitions }
+  return { memberId: joined.memberId, generationId, partitions: parseAssignment(synced.memberAssignment) }
 }
 
 async function assign(options: KafkaGroupOptions, members: readonly { memberId: string; memberMetadata: Buffer }[]) {
@@ -273,28 +273,54 @@ async function assign(options: KafkaGroupOptions, members: readonly { memberId: 
   })
 }
 
+/** What a member says of itself when it joins. */
 interface MemberData {
-  readonly held: number[]
+  readonly held: readonly number[]
   readonly host: string
   readonly pid: number
+  readonly address: string | undefined
 }
 
-function parseMetadata(memberMetadata: Buffer): MemberData {
-  return JSON.parse(String(MemberMetadata.decode(memberMetadata)?.userData)) as MemberData
+/** @returns undefined for a member of another program, and while the group is changing: brokers show nothing then. */
+function parseMetadata(memberMetadata: Buffer): MemberData | undefined {
+  try {
+    const data = JSON.parse(String(MemberMetadata.decode(memberMetadata)?.userData)) as Partial<MemberData> | null
+    return Array.isArray(data?.held) ? (data as MemberData) : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function toMember({ memberId, memberMetadata }: { memberId: string; memberMetadata: Buffer }): GroupMember {
-  return { memberId, held: parseMetadata(memberMetadata).held }
+  return { memberId, held: parseMetadata(memberMetadata)?.held ?? [] }
+}
+
+function parseAssignment(memberAssignment: Buffer): number[] {
+  const assignment = MemberAssignment.decode(memberAssignment)?.assignment ?? {}
+  return [...new Set(Object.values(assignment).flat())].toSorted((a, b) => a - b)
+}
+
+/** The addresses of a group's members by the partition numbers that are theirs. */
+export async function fetchOwners(coordinator: KafkaBroker, groupId: string): Promise<Map<number, string>> {
+  const { groups } = await coordinator.describeGroups({ groupIds: [groupId] })
+  const owners = new Map<number, string>()
+  for (const { memberMetadata, memberAssignment } of groups.flatMap((group) => group.members)) {
+    const address = parseMetadata(memberMetadata)?.address
+    if (address === undefined) continue
+    for (const partition of parseAssignment(memberAssignment)) owners.set(partition, address)
+  }
+  return owners
 }
 
 /** Members whose process ran on this host and is gone. Brokers show what members said of themselves while no rebalance is under way. */
 async function findDead({ groupId, processes }: KafkaGroupOptions, coordinator: KafkaBroker): Promise<string[]> {
   const { groups } = await coordinator.describeGroups({ groupIds: [groupId] })
-  const members = groups.flatMap((group) => group.members).filter(({ memberMetadata }) => memberMetadata.length > 0)
   const isDead = ({ memberMetadata }: { memberMetadata: Buffer }) => {
-    const { host, pid } = parseMetadata(memberMetadata)
-    return host === processes.own.host && pid !== processes.own.pid && !processes.isAlive(pid)
+    const data = parseMetadata(memberMetadata)
+    if (data?.host !== processes.own.host) return false
+    return data.pid !== processes.own.pid && !processes.isAlive(data.pid)
   }
+  const members = groups.flatMap((group) => group.members)
   return members.filter(isDead).map(({ memberId }) => memberId)
 }
 

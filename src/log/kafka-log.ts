@@ -12,13 +12,14 @@ import {
   type LogRecord,
   type TopicPartition,
 } from './event-log.ts'
-import { createKafkaClient, sendFetch, type KafkaClient } from './kafka-client.ts'
+import { createKafkaClaims } from './kafka-claim.ts'
+import { createKafkaClient, findLeader, sendFetch, type KafkaClient } from './kafka-client.ts'
 import type { KafkaConnection } from './kafka-connection.ts'
 import { createKafkaConsumer, type KafkaConsumer, type KafkaConsumerTimes } from './kafka-consumer.ts'
 import { toRecords } from './kafka-cursors.ts'
 import { encodeFetch } from './kafka-encoding.ts'
 import { protocolErrorType } from './kafka-errors.ts'
-import { fetchCommitted, type Processes } from './kafka-group.ts'
+import { fetchCommitted, fetchOwners, type Processes } from './kafka-group.ts'
 import { createKafkaProducer } from './kafka-producer.ts'
 import { createKafkaTopics, type KafkaTopics } from './kafka-topics.ts'
 
@@ -61,6 +62,7 @@ export function createKafkaLog(options: KafkaLogOptions): KafkaLog {
   const client = openClient()
   const topics = createKafkaTopics(client, options.replicationFactor ?? -1)
   const producer = createKafkaProducer({ client, appendTimeoutMs, recordBytesMax }, topics)
+  const claims = createKafkaClaims({ client, appendTimeoutMs, recordBytesMax }, topics)
   const consumers = new Set<KafkaConsumer>()
   let closing: Promise<void> | undefined
 
@@ -99,10 +101,18 @@ export function createKafkaLog(options: KafkaLogOptions): KafkaLog {
         fetchCommitted(await cluster.findGroupCoordinator({ groupId }), groupId, topics.partitions(names)),
       )
     },
+    async claim(at: TopicPartition) {
+      assertOpen(`claim ${at.topic}/${at.partition}`)
+      return claims.claim(at)
+    },
+    owners: (groupId) =>
+      client.attempt(`look up owners of group ${groupId}`, async (cluster) =>
+        fetchOwners(await cluster.findGroupCoordinator({ groupId }), groupId),
+      ),
     close() {
       closing ??= (async () => {
         await Promise.all([...consumers].map((consumer) => consumer.stop()))
-        await producer.idle()
+        await Promise.all([producer.idle(), claims.idle()])
         await client.close()
       })()
       return closing
@@ -132,10 +142,7 @@ async function* read(
   while (next < end) {
     const wanted = encodeFetch([{ topic, partitions: [{ partition, fetchOffset: next }] }], limits)
     const fetched = await client.attempt(action, async (cluster) => {
-      const leader =
-        cluster.findTopicPartitionMetadata(topic).find(({ partitionId }) => partitionId === partition)?.leader ?? -1
-      const broker = await cluster.findBroker({ nodeId: leader })
-      const { responses } = await sendFetch(broker, wanted).catch((error: unknown) => {
+      const { responses } = await sendFetch(await findLeader(cluster, at), wanted).catch((error: unknown) => {
         // Retention went on while this read: what is gone is skipped by beginning again at the new start.
         if (protocolErrorType(error) === 'OFFSET_OUT_OF_RANGE') return { responses: [] }
         throw error

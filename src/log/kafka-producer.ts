@@ -8,9 +8,10 @@
  *     would lose that trade: it keeps a sequence for each partition that is void after the first write given up.
  */
 import { createBatcher } from './batcher.ts'
-import { LogError, type AppendRecord, type Coordinates } from './event-log.ts'
+import type { AppendRecord, Coordinates } from './event-log.ts'
 import { sendProduce, toProtocolError, type KafkaClient, type KafkaCluster } from './kafka-client.ts'
 import { encodeProduce, type ProduceMessage } from './kafka-encoding.ts'
+import { measureRecord, splitByBytes } from './kafka-sizes.ts'
 
 export interface KafkaProducerOptions {
   readonly client: KafkaClient
@@ -36,8 +37,6 @@ interface PlacedRecord {
 
 /** Kafka's error code for UNKNOWN_TOPIC_OR_PARTITION. */
 const unknownTopic = 3
-/** What a record costs in a request beside its key and value. */
-const recordOverheadBytes = 40
 
 /** @param placeRecord gives the partition of a record whose topic is known, undefined when the topic is not known yet. */
 export function createKafkaProducer(
@@ -55,8 +54,7 @@ export function createKafkaProducer(
       const { topic, key, value, headers } = record
       const partition = topics.partitionOf(record)
       if (partition === undefined) return undefined
-      const bytes = sizeOf(record)
-      if (bytes > recordBytesMax) throw tooLarge(topic, bytes, recordBytesMax)
+      const bytes = measureRecord(record, recordBytesMax)
       placed.push({ topic, partition, message: headers ? { key, value, headers } : { key, value }, bytes, dueAtMs })
     }
     return placed
@@ -99,34 +97,10 @@ export function createKafkaProducer(
   }
 }
 
-function sizeOf({ key, value, headers }: AppendRecord): number {
-  let bytes = lengthOf(key) + lengthOf(value)
-  for (const name in headers) bytes += Buffer.byteLength(name) + lengthOf(headers[name]!)
-  return bytes
-}
-
-const lengthOf = (part: string | Buffer | null) => (part === null ? 0 : Buffer.byteLength(part))
-
-function tooLarge(topic: string, bytes: number, bytesMax: number): LogError {
-  return new LogError(
-    'record-too-large',
-    `Cannot append to ${topic}: a record has ${bytes} bytes, and ${bytesMax} is the most`,
-  )
-}
-
-/** A request of at most `bytesMax` fits in one batch of any partition; brokers refuse larger batches by default. */
-function splitByBytes(records: readonly PlacedRecord[], bytesMax: number): (readonly PlacedRecord[])[] {
-  const parts: PlacedRecord[][] = []
-  let bytes = Infinity
-  for (const record of records) {
-    bytes += record.bytes + recordOverheadBytes
-    if (bytes > bytesMax) {
-      parts.push([])
-      bytes = record.bytes + recordOverheadBytes
-    }
-    parts.at(-1)!.push(record)
-  }
-  return parts
+/** The error for a code in the answer to a Produce request for a topic that is known. */
+export function toProduceError(code: number): Error {
+  // A broker that does not know the topic has not heard of it yet, or no more: worth another try.
+  return code === unknownTopic ? new Error('a broker does not know the topic') : toProtocolError(code)
 }
 
 interface PartitionData {
@@ -167,9 +141,7 @@ async function produce(
           for (const [i, record] of written.entries()) placed.set(record, { topic, partition, offset: first + i })
         }
       }
-      // The topic is known, so a broker that does not know it has not heard of it yet, or no more: worth another try.
-      if (failed === unknownTopic) throw new Error('a broker does not know the topic')
-      if (failed !== 0) throw toProtocolError(failed)
+      if (failed !== 0) throw toProduceError(failed)
     }),
   )
   // Only when all have answered: what fails here is sent again, and nothing may be in flight then (P1).

@@ -74,6 +74,18 @@ export function createKafkaTopics(client: KafkaClient, replicationFactor: number
   }
 }
 
+/** The log is what orders are rebuilt from: records are kept, not dropped after a week. */
+const keptEntries = [{ name: 'retention.ms', value: '-1' }]
+/**
+ * Brokers compact a partition when half of it is out of date, and never the segment that is written. At the default of 1 GiB a segment
+ * most topics would never be compacted, and whoever takes a partition over would read every snapshot there ever was.
+ */
+const compactedEntries = [
+  { name: 'cleanup.policy', value: 'compact' },
+  { name: 'segment.bytes', value: String(64 * 1024 * 1024) },
+  { name: 'min.cleanable.dirty.ratio', value: '0.2' },
+]
+
 async function createMissing(
   cluster: KafkaCluster,
   specs: readonly TopicSpec[],
@@ -90,8 +102,7 @@ async function createMissing(
     topic: name,
     numPartitions: partitions,
     replicationFactor,
-    // The log is what orders are rebuilt from: records are kept, not dropped after a week.
-    configEntries: [compacted ? { name: 'cleanup.policy', value: 'compact' } : { name: 'retention.ms', value: '-1' }],
+    configEntries: compacted ? compactedEntries : keptEntries,
   }))
   const controller = await cluster.findControllerBroker()
   await controller.createTopics({ topics, timeout: 10_000 }).catch((error: unknown) => {

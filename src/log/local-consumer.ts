@@ -25,7 +25,8 @@ import { createReporter } from './reporter.ts'
 export interface LocalStore {
   /** Looks whether another process wrote, and notifies consumers. Called before every batch, so it must be cheap. */
   refresh(): void
-  join(groupId: string, topics: readonly string[]): Promise<string>
+  /** @param address where the member can be reached, for those logs that tell owners. */
+  join(groupId: string, topics: readonly string[], address: string | undefined): Promise<string>
   leave(groupId: string, member: string): Promise<void>
   /** Claims what is free and due to the member; undefined when it is no member any more. */
   claim(groupId: string, member: string): Promise<Claim | undefined>
@@ -139,6 +140,10 @@ export function createLocalConsumer(local: LocalConsumerOptions, options: Consum
       cursors.resume(topics)
       sleeper.wakeForRecords()
     },
+    renounce(partitions) {
+      membership.renounce(partitions)
+      notifyGroup()
+    },
     async start() {
       await membership.join()
       finished = run()
@@ -167,7 +172,9 @@ function createMembership(
   cursors: Cursors,
   report: (error: unknown) => void,
 ) {
-  const { groupId, topics } = options
+  const { groupId, topics, address } = options
+  /** Of those owned, what the owner gives back. */
+  const renounced = new Set<number>()
   /** Partitions are owned from the claim on; they get cursors when `onAssigned` has said where to begin. */
   const owned = new Set<number>()
   let member: string | undefined
@@ -204,18 +211,34 @@ function createMembership(
     if (options.positions === 'group') for (const at of fromEnd) keeper.move(...at)
   }
 
+  /** Gives partitions back, those that are not owned any more included: a release may be tried again. */
+  async function giveBack(partitions: readonly number[], keeper: PositionKeeper, isAbandoned: () => boolean) {
+    if (partitions.length === 0) return
+    await keeper.flush()
+    await revoke(partitions.filter((partition) => owned.has(partition)))
+    if (isAbandoned()) return
+    await store.release(groupId, member!, partitions)
+    for (const partition of partitions) renounced.delete(partition)
+  }
+
   return {
+    renounce(partitions: readonly number[]): void {
+      for (const partition of partitions) if (owned.has(partition)) renounced.add(partition)
+    },
     owned: () => [...owned].toSorted((a, b) => a - b),
     async join(): Promise<void> {
-      member = await store.join(groupId, topics)
+      member = await store.join(groupId, topics, address)
     },
     /** Brings the member in line with its group. @returns whether it has to look again. */
     async follow(keeper: PositionKeeper, isAbandoned: () => boolean): Promise<boolean> {
-      member ??= await store.join(groupId, topics)
+      if (member !== undefined) await giveBack([...renounced], keeper, isAbandoned)
+      if (isAbandoned()) return false
+      member ??= await store.join(groupId, topics, address)
       const claim = await store.claim(groupId, member)
       if (isAbandoned()) return false
       if (!claim) {
         keeper.forget()
+        renounced.clear()
         member = undefined
         report(
           new LogError(
@@ -226,12 +249,8 @@ function createMembership(
         await revoke([...owned])
         return true
       }
-      if (claim.surplus.length > 0) {
-        await keeper.flush()
-        await revoke(claim.surplus.filter((partition) => owned.has(partition)))
-        if (isAbandoned()) return false
-        await store.release(groupId, member, claim.surplus)
-      }
+      await giveBack(claim.surplus, keeper, isAbandoned)
+      if (isAbandoned()) return false
       for (const partition of claim.owned) owned.add(partition)
       const fresh = claim.owned.filter((partition) => !cursors.has(partition))
       if (fresh.length > 0 && !isAbandoned()) await begin(fresh, keeper)

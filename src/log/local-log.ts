@@ -2,7 +2,16 @@
  * Local log: the part of the log port that memory-log and sqlite-log share. Checks calls, keeps the consumers of this handle,
  * closes in order. What differs, where records and groups are kept, is a LocalBackend.
  */
-import type { AppendRecord, Coordinates, Durability, EventLog, TopicSpec } from './event-log.ts'
+import type {
+  AppendRecord,
+  ClaimRecord,
+  Coordinates,
+  Durability,
+  EventLog,
+  TopicPartition,
+  TopicSpec,
+} from './event-log.ts'
+import { createClaim } from './claim.ts'
 import { assertRecordFits, logClosed, unknownPartition } from './local-append.ts'
 import { createLocalConsumer, type LocalConsumer, type LocalStore } from './local-consumer.ts'
 import type { Schedule } from './local-schedule.ts'
@@ -15,6 +24,10 @@ export interface LocalBackend extends LocalStore {
   /** Appends records that are already checked. */
   append(records: readonly AppendRecord[], durability: Durability): Promise<Coordinates[]>
   sync(): Promise<void>
+  /** Takes a partition over. @returns what appends records to it, already checked, and gives the position after them. */
+  readonly claimPartition?: (at: TopicPartition) => Promise<(records: readonly ClaimRecord[]) => Promise<number>>
+  /** The addresses of a group's members by partition number. */
+  owners(groupId: string): ReadonlyMap<number, string>
   /** Writes what is queued, then lets everything go. Called once, after the consumers have stopped. */
   dispose(): Promise<void>
 }
@@ -46,6 +59,25 @@ export function createLocalLog({ backend, consumers, schedule, commitMs, recordB
   function assertOpen(): void {
     if (state === 'closed') throw logClosed()
   }
+
+  function assertPartition({ topic, partition }: TopicPartition): void {
+    const partitions = backend.partitionCount(topic)
+    if (partition < 0 || partition >= partitions) throw unknownPartition(topic, partition, partitions)
+  }
+
+  const { claimPartition } = backend
+  const claim =
+    claimPartition &&
+    (async (at: TopicPartition) => {
+      assertOpen()
+      assertPartition(at)
+      const write = await claimPartition(at)
+      return createClaim(at, async (records) => {
+        assertOpen()
+        for (const record of records) assertRecordFits({ topic: at.topic, ...record }, recordBytesMax)
+        return write(records)
+      })
+    })
 
   function offsets(topics: readonly string[], offsetOf: LocalStore['start']): Map<string, number[]> {
     assertOpen()
@@ -86,8 +118,7 @@ export function createLocalLog({ backend, consumers, schedule, commitMs, recordB
     async *read({ topic, partition }, { from, to }) {
       for (let next = from; next < to;) {
         assertOpen()
-        const partitions = backend.partitionCount(topic)
-        if (partition < 0 || partition >= partitions) throw unknownPartition(topic, partition, partitions)
+        assertPartition({ topic, partition })
         backend.refresh()
         const read = backend.page(topic, partition, next, Math.min(pageRecordsMax, to - next))
         const page = read.filter(({ offset }) => offset < to)
@@ -102,6 +133,11 @@ export function createLocalLog({ backend, consumers, schedule, commitMs, recordB
     async committed(groupId, topics) {
       assertOpen()
       return backend.committed(groupId, topics)
+    },
+    ...(claim && { claim }),
+    async owners(groupId) {
+      assertOpen()
+      return backend.owners(groupId)
     },
     close: () => (closing ??= close()),
   }

@@ -6,6 +6,7 @@
  * M2: a crash takes the members of the handle out of their groups at once, as if the others had noticed.
  */
 import { createBatcher } from './batcher.ts'
+import { claimedSince } from './claim.ts'
 import {
   LogError,
   type AppendRecord,
@@ -23,23 +24,30 @@ import {
   unknownPartition,
   unknownTopic,
 } from './local-append.ts'
-import type { LocalConsumer, LocalStore } from './local-consumer.ts'
+import type { LocalConsumer } from './local-consumer.ts'
 import { claimPartitions, planGroup } from './local-group.ts'
 import { createLocalLog, type LocalBackend } from './local-log.ts'
 import { scheduleOnLoop, type Schedule } from './local-schedule.ts'
 
-type GroupStore = Pick<LocalStore, 'join' | 'leave' | 'claim' | 'release' | 'commit' | 'committed'>
+type GroupStore = Pick<LocalBackend, 'join' | 'leave' | 'claim' | 'release' | 'commit' | 'committed' | 'owners'>
 
 interface MemoryPartition {
   /** Offset of the first record that is kept. */
   start: number
   records: LogRecord[]
+  /** How many claims were made to it; the last one writes. */
+  claims: number
+}
+
+interface MemoryMember {
+  /** The handle it lives in. */
+  readonly handle: object
+  readonly address: string | undefined
 }
 
 interface MemoryGroup {
   readonly partitions: number
-  /** Each member and the handle it lives in. */
-  readonly members: Map<string, object>
+  readonly members: Map<string, MemoryMember>
   readonly owners: Map<number, string>
 }
 
@@ -109,14 +117,14 @@ function copyPositions(positions: Map<string, Map<number, number>> | undefined, 
 function createGroups(storage: MemoryStorage, handle: object): GroupStore {
   const groupOf = (groupId: string) => storage.groups.get(groupId)!
   return {
-    async join(groupId, topics) {
+    async join(groupId, topics, address) {
       assertNotAway(storage)
       const partitions = sharedPartitionCount(topics, (topic) => topicOf(storage, topic).length)
       if (!storage.groups.has(groupId))
         storage.groups.set(groupId, { partitions, members: new Map(), owners: new Map() })
       // Numbers of equal length, so that the order of names is the order of joining.
       const member = `member-${String(++storage.members).padStart(9, '0')}`
-      groupOf(groupId).members.set(member, handle)
+      groupOf(groupId).members.set(member, { handle, address })
       notifyGroup(storage, groupId)
       return member
     },
@@ -141,6 +149,11 @@ function createGroups(storage: MemoryStorage, handle: object): GroupStore {
       commitPositions(storage, groupId, member, positions)
     },
     committed: (groupId, topics) => copyPositions(storage.committed.get(groupId), topics),
+    owners(groupId) {
+      const { members, owners } = storage.groups.get(groupId) ?? {}
+      const addresses = [...(owners ?? [])].map(([partition, member]) => [partition, members?.get(member)?.address])
+      return new Map(addresses.filter((one): one is [number, string] => one[1] !== undefined))
+    },
   }
 }
 
@@ -185,15 +198,24 @@ function writeRecords(
   timestampMs: number,
 ): Coordinates[] {
   assertNotAway(storage)
-  return records.map(({ topic, key, value, headers }) => {
-    const partition = place(key, topicOf(storage, topic).length)
-    const { start, records: stored } = partitionOf(storage, topic, partition)
-    const at = { topic, partition, offset: start + stored.length }
-    const bytes = { key: toBytes(key), value: toBytes(value), timestampMs }
-    stored.push({ ...at, ...bytes, ...(headers && { headers: { ...headers } }) })
-    for (const consumer of storage.consumers) consumer.notifyRecords(topic, partition)
-    return at
+  return records.map((record) => {
+    const { topic, key } = record
+    return writeRecord(storage, { topic, partition: place(key, topicOf(storage, topic).length) }, record, timestampMs)
   })
+}
+
+function writeRecord(
+  storage: MemoryStorage,
+  { topic, partition }: TopicPartition,
+  { key, value, headers }: Omit<AppendRecord, 'topic'>,
+  timestampMs: number,
+): Coordinates {
+  const found = partitionOf(storage, topic, partition)
+  const at = { topic, partition, offset: endOf(found) }
+  const bytes = { key: toBytes(key), value: toBytes(value), timestampMs }
+  found.records.push({ ...at, ...bytes, ...(headers && { headers: { ...headers } }) })
+  for (const consumer of storage.consumers) consumer.notifyRecords(topic, partition)
+  return at
 }
 
 const toBytes = (part: string | Buffer | null) => (part === null ? null : Buffer.from(part))
@@ -221,8 +243,21 @@ export function createMemoryLog(options: MemoryLogOptions = {}): MemoryLog {
         if (storage.topics.has(name)) continue
         storage.topics.set(
           name,
-          Array.from({ length: partitions }, () => ({ start: 0, records: [] })),
+          Array.from({ length: partitions }, () => ({ start: 0, records: [], claims: 0 })),
         )
+      }
+    },
+    async claimPartition(at) {
+      assertNotAway(storage)
+      const partition = partitionOf(storage, at.topic, at.partition)
+      const number = ++partition.claims
+      return async (records) => {
+        await new Promise<void>((resolve) => void schedule(resolve, 0))
+        if (isCrashed) return new Promise(() => {})
+        assertNotAway(storage)
+        if (number !== partition.claims) throw claimedSince(at)
+        for (const record of records) writeRecord(storage, at, record, now())
+        return endOf(partition)
       }
     },
     partitionCount: (topic) => topicOf(storage, topic).length,
@@ -244,7 +279,7 @@ export function createMemoryLog(options: MemoryLogOptions = {}): MemoryLog {
       for (const consumer of consumers) consumer.abandon()
       for (const consumer of consumers) consumers.delete(consumer)
       for (const [groupId, { members }] of storage.groups) {
-        for (const [member, owner] of members) if (owner === handle) removeMember(storage, groupId, member)
+        for (const [member, of] of members) if (of.handle === handle) removeMember(storage, groupId, member)
       }
     },
   }

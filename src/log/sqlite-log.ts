@@ -116,6 +116,8 @@ export function createSqliteLog(options: SqliteLogOptions): EventLog {
       if (refusal instanceof LogError) throw refusal
     },
     committed: groups.committed,
+    // Members are not asked where they can be reached: state is not handed over from owner to owner here (no `claim`).
+    owners: () => new Map(),
     async dispose() {
       await batcher.idle()
       watch.stop()

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { OrderEvent, Orders } from '../../src/actors/orders.ts'
 import { openMemoryShop, until, type MemoryShop } from '../support/memory-shop.ts'
@@ -119,7 +120,8 @@ describe('The feed of one order', () => {
   const feedOf = async (counts: readonly number[]) => {
     const done = await openDoneShop(counts)
     const orderId = done.ids[0]!
-    return { ...done, orderId, mine: done.all.filter(({ order_id }) => order_id === orderId) }
+    const ofOrder = done.all.filter(({ order_id }) => order_id === orderId)
+    return { ...done, orderId, mine: ofOrder.map((event, index) => ({ ...event, id: `v${index + 1}` })) }
   }
 
   it('has that order from its beginning and ends after `order.ready`', async () => {
@@ -134,9 +136,21 @@ describe('The feed of one order', () => {
     }
   })
 
-  it('begins anew with an id from before a rebuild', async () => {
-    const { orders, orderId, mine } = await feedOf([1])
-    expect(await read(orders, { orderId, after: '00000000.999.0' })).toEqual(mine)
+  it('resumes after a rebuild, because its ids are the versions of the order (F1)', async () => {
+    const { shop, orderId, mine, crash } = await feedOf([1])
+    crash()
+    rmSync(shop.orderFile)
+    const { orders } = await shop.startHost()
+    for (const after of ['v2', 'v5']) {
+      expect(await read(orders, { orderId, after })).toEqual(mine.slice(Number(after.slice(1))))
+    }
+  })
+
+  it('refuses an id that it never gave', async () => {
+    const { orders, orderId } = await feedOf([1])
+    for (const after of ['', '7', 'v', 'v1x', '00000000.1.0']) {
+      expect(() => orders.watch({ orderId, after }, new AbortController().signal)).toThrow('Last-Event-ID')
+    }
   })
 
   it('can be asked for before the order is placed or ready', async () => {

@@ -157,6 +157,7 @@ describe('The order host', () => {
     await shop.append(...ids.map((order_id) => toppedRecord(topics, 'sauce', { order_id, pizza_id: 1, choice: 'bbq' })))
     const seen: LogRecord[] = []
     const running = await shop.startHost({ wrapLog: watchBatches(seen) })
+    await until(() => running.host.gate.has(0))
     expect(running.host.readiness().reasons).toEqual([
       'The orders role is still reading orders placed before it started',
     ])

@@ -34,7 +34,7 @@ async function openGate({ partitions = 1 } = {}) {
 describe('The start gate', () => {
   it('lets toppings in when orders have been applied to where they ended (G1, O3)', async () => {
     const { gate, resumed, pass, stages } = await openGate()
-    expect(gate.isAssigned).toBe(false)
+    expect(gate.has(0)).toBe(false)
     expect(await gate.open([0])).toEqual(stages)
     pass('orders', 0)
     expect([gate.isCatchingUp, resumed]).toEqual([true, []])
@@ -46,22 +46,22 @@ describe('The start gate', () => {
   it('lets readers in when everything has been applied to where it ended (G2, P2)', async () => {
     const { gate, pass } = await openGate()
     await gate.open([0])
-    const current = gate.whenCurrent(60_000)
+    const current = gate.whenCurrent([0], 60_000)
     pass('orders', 1)
-    expect(gate.isCurrent).toBe(false)
+    expect(gate.isCurrent([0])).toBe(false)
     pass(sauce, 0)
-    expect(gate.isCurrent).toBe(true)
+    expect(gate.isCurrent([0])).toBe(true)
     expect(await current).toBe(true)
-    expect(await gate.whenCurrent(60_000)).toBe(true)
+    expect(await gate.whenCurrent([0], 60_000)).toBe(true)
   })
 
   it('is closed to readers before any partition was assigned, and tells those who cannot wait', async () => {
     const { gate } = await openGate()
-    expect(gate.isCurrent).toBe(false)
-    expect(await gate.whenCurrent(1)).toBe(false)
-    expect(await gate.whenCurrent(60_000, AbortSignal.abort())).toBe(false)
+    expect(gate.isCurrent([0])).toBe(false)
+    expect(await gate.whenCurrent([0], 1)).toBe(false)
+    expect(await gate.whenCurrent([0], 60_000, AbortSignal.abort())).toBe(false)
     const leaving = new AbortController()
-    const waiting = gate.whenCurrent(60_000, leaving.signal)
+    const waiting = gate.whenCurrent([0], 60_000, leaving.signal)
     leaving.abort()
     expect(await waiting).toBe(false)
   })
@@ -75,29 +75,38 @@ describe('The start gate', () => {
       ]),
     )
     expect(await gate.open([0])).toEqual([])
-    expect([gate.isCurrent, gate.isCatchingUp]).toEqual([true, false])
+    expect([gate.isCurrent([0]), gate.isCatchingUp]).toEqual([true, false])
   })
 
-  it('is closed to readers until it has every partition, however they come', async () => {
+  it('lets readers in partition by partition, however they come (G2)', async () => {
     const { gate, resumed, pass, stages, ends } = await openGate({ partitions: 2 })
     expect(await gate.open([])).toEqual([])
-    expect([gate.isAssigned, gate.isCurrent]).toEqual([false, false])
+    expect([gate.partitions, gate.isCurrent([0])]).toEqual([[], false])
     expect(ends.map(([orders]) => orders)).toEqual([1, 1])
+    const passAll = (partition: number): void => {
+      const [orders, sauces] = ends[partition]!
+      pass('orders', orders - 1, partition)
+      if (sauces > 0) pass(sauce, sauces - 1, partition)
+    }
     expect(await gate.open([0])).toEqual(stages)
-    for (const [topic, end] of [
-      ['orders', ends[0]![0]],
-      [sauce, ends[0]![1]],
-    ] as const)
-      if (end > 0) pass(topic, end - 1)
-    expect([gate.isAssigned, gate.isCurrent, resumed]).toEqual([false, false, [stages]])
+    passAll(0)
+    expect([gate.isCurrent([0]), gate.isCurrent([0, 1]), resumed]).toEqual([true, false, [stages]])
     expect(await gate.open([1])).toEqual(stages)
-    expect([gate.isAssigned, gate.isCurrent]).toEqual([true, false])
-    for (const [topic, end] of [
-      ['orders', ends[1]![0]],
-      [sauce, ends[1]![1]],
-    ] as const)
-      if (end > 0) pass(topic, end - 1, 1)
-    expect([gate.isCurrent, resumed]).toEqual([true, [stages, stages]])
+    expect([gate.partitions, gate.isCurrent([0]), gate.isCurrent([1])]).toEqual([[0, 1], true, false])
+    passAll(1)
+    expect([gate.isCurrent([0, 1]), resumed]).toEqual([true, [stages, stages]])
+  })
+
+  it('forgets partitions that went to another owner, and does not wait for them any more (P9)', async () => {
+    const { gate, resumed, pass, stages, ends, applied } = await openGate({ partitions: 2 })
+    await gate.open([0, 1])
+    pass('orders', ends[0]![0] - 1)
+    if (ends[0]![1] > 0) pass(sauce, ends[0]![1] - 1)
+    expect([gate.isCatchingUp, resumed]).toEqual([true, []])
+    gate.close([1])
+    applied.drop([1])
+    expect([gate.partitions, gate.isCatchingUp, resumed]).toEqual([[0], false, [stages]])
+    expect([gate.isCurrent([0]), gate.isCurrent([1])]).toEqual([true, false])
   })
 
   it('forgets no partition that is still being read when another one comes (G1, G2)', async () => {
@@ -110,10 +119,10 @@ describe('The start gate', () => {
     )
     expect(await gate.open([0])).toEqual(stages)
     expect(await gate.open([1])).toEqual(stages)
-    expect([gate.isCatchingUp, gate.isCurrent, resumed]).toEqual([true, false, []])
+    expect([gate.isCatchingUp, gate.isCurrent([0]), resumed]).toEqual([true, false, []])
     pass('orders', ends[0]![0] - 1)
     if (ends[0]![1] > 0) pass(sauce, ends[0]![1] - 1)
-    expect([gate.isCatchingUp, gate.isCurrent, resumed]).toEqual([false, true, [stages]])
+    expect([gate.isCatchingUp, gate.isCurrent([0, 1]), resumed]).toEqual([false, true, [stages]])
   })
 
   it('lets toppings in though another partition came before the consumer was there', async () => {

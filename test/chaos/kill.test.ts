@@ -44,7 +44,7 @@ await onEachLog((openWorld, log) => {
   test('P1 P2 P3 P4 P7: a shop of one process survives kill -9', { timeout: 300_000 }, async () => {
     const random = createRandom(chooseSeed(`One process, ${log}`))
     // Rare checkpoints: a kill leaves much that was shown and is not stored.
-    const options = { processes: [[]], args: ['--checkpoint-ms', '2000'] }
+    const options = { processes: [{ roles: [] }], args: ['--checkpoint-ms', '2000'] }
     const { world, fleet, witness, load } = await openShop(openWorld, random, options)
     for (let killed = 0; killed < 10; killed++) {
       await load.whenPlaced(1 + random.below(20))

@@ -4,6 +4,7 @@
  */
 import { afterAll, afterEach, beforeAll, describe } from 'vitest'
 import { describeAppends } from './appends.ts'
+import { describeClaims } from './claims.ts'
 import { describeDelivery } from './delivery.ts'
 import { describeGroups } from './groups.ts'
 import { describePositions } from './positions.ts'
@@ -31,6 +32,7 @@ export function describeLogContract(
     afterEach(() => current?.closeOpened())
     afterAll(() => current?.harness.close())
     describeAppends(context)
+    describeClaims(context)
     describeGroups(context)
     describePositions(context)
     describeDelivery(context)

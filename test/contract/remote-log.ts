@@ -85,6 +85,7 @@ export async function startRemoteLog(factory: RemoteFactory): Promise<RemoteLog>
         commit: (positions) => call('commit', [positions], consumer),
         pause: (topics) => void call('pause', [topics], consumer),
         resume: (topics) => void call('resume', [topics], consumer),
+        renounce: (partitions) => void call('renounce', [partitions], consumer),
         stop: () => call('stop', [], consumer),
       }
       return remote
@@ -95,6 +96,7 @@ export async function startRemoteLog(factory: RemoteFactory): Promise<RemoteLog>
     starts: (topics) => call('starts', [topics]),
     ends: (topics) => call('ends', [topics]),
     committed: (groupId, topics) => call('committed', [groupId, topics]),
+    owners: (groupId) => call('owners', [groupId]),
     async close() {
       if (child.exitCode !== null || child.signalCode !== null) return
       await call('close', [])

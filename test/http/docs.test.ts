@@ -30,7 +30,7 @@ const toRows = (routes: readonly Route[]) =>
 describe('The API reference', () => {
   test('lists the calls of the orders role as the code has them', () => {
     const routes = createOrdersRoutes(
-      { orders: createFakeOrders().orders, limits, scrape, logger },
+      { orders: createFakeOrders().orders, deadLetters: {} as never, limits, scrape, logger },
       new AbortController().signal,
     )
     expect(tableUnder('Calls of the orders role')).toEqual(toRows(routes))

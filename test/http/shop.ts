@@ -2,16 +2,22 @@
 import { connect, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { onTestFinished } from 'vitest'
+import { createDeadLetterList } from '../../src/actors/dead-letter-list.ts'
+import { createDeadLetterService } from '../../src/actors/dead-letter-service.ts'
 import { createOrdersApp } from '../../src/http/app.ts'
 import type { Scrape } from '../../src/http/metrics.ts'
 import { listen, type Listening } from '../../src/http/listen.ts'
 import { streamLimits, type StreamLimits } from '../../src/http/sse.ts'
+import type { EventLog } from '../../src/log/event-log.ts'
+import { createMemoryLog } from '../../src/log/memory-log.ts'
 import { createBell } from './bell.ts'
 import { createFakeOrders, type FakeOrders } from './fake-orders.ts'
 
 export interface Shop extends FakeOrders {
   readonly url: string
   readonly listening: Listening
+  /** Where its dead letters stand: topic `dead-letters`, and a topic `pizza` for what they came from. */
+  readonly log: EventLog
   /** What the app logged. */
   readonly logged: Array<{ level: string; fields: object; message: string }>
 }
@@ -35,8 +41,12 @@ export async function openShop({
   const fake = createFakeOrders()
   const logged: Shop['logged'] = []
   const log = (level: string) => (fields: object, message: string) => void logged.push({ level, fields, message })
+  const events = createMemoryLog()
+  await events.ensureTopics(['dead-letters', 'pizza'].map((name) => ({ name, partitions: 2 })))
+  const list = createDeadLetterList(events, 'dead-letters')
   const app = createOrdersApp({
     orders: fake.orders,
+    deadLetters: createDeadLetterService(events, 'dead-letters', list),
     scrape,
     limits: { ...limits, waitMsMax },
     logger: { error: log('error'), warn: log('warn') },
@@ -44,7 +54,7 @@ export async function openShop({
   })
   const listening = await listen(app, { host: '127.0.0.1', port: 0, drainMs })
   onTestFinished(() => listening.close())
-  return { ...fake, url: listening.url, listening, logged }
+  return { ...fake, log: events, url: listening.url, listening, logged }
 }
 
 /** What a problem answer says. */

@@ -112,7 +112,7 @@ describe('The page', () => {
     expect(view.dead_letters.newest[0]).toMatchObject({
       role: 'sauce',
       reason: 'not-json',
-      source: /^pizza \/ \d \/ 0$/,
+      source: { topic: 'pizza', offset: 0 },
     })
     expect(view.roles.find(({ role }) => role === 'sauce')).toMatchObject({ dead_letters: 1 })
   })

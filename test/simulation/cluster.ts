@@ -110,7 +110,7 @@ export function createCluster(options: ClusterOptions): Cluster {
   const hooksOf = (instance: Instance): DiskHooks => {
     const { role, process } = instance
     const crashWhen = (when: 'before' | 'after'): void => {
-      if (armed.get(role) !== when) return
+      if (!faults.isOn || armed.get(role) !== when) return
       armed.delete(role)
       faults.note(`crash ${when} a checkpoint`)
       say(`${process.name} crashes ${when} its checkpoint`)

@@ -34,6 +34,8 @@ export function createOrderDisk(): Disk<OrderStore> {
       held: [] as LogRecord[],
       orders: new Map<string, StoredOrder>(),
       chunks: [] as (Omit<JournalChunk, 'entries'> & { text: string })[],
+      /** Taken over from another owner; their seq is below zero. */
+      restored: [] as (Omit<JournalChunk, 'entries'> & { text: string })[],
     }
   }
   const toChunk = ({ text, ...chunk }: (typeof disk.chunks)[number]): JournalChunk => ({
@@ -52,9 +54,46 @@ export function createOrderDisk(): Disk<OrderStore> {
       disk.chunks.push({ seq, order_id, firstVersion, status, text: printEntries(entries) })
       written.push({ seq, order_id, firstVersion, entries, status })
     }
-    disk.held = [...held]
+    const partitions = new Set([...positions.values()].flatMap((byPartition) => [...byPartition.keys()]))
+    holdAgain(({ partition }) => !partitions.has(partition), held)
     move(disk.positions, positions)
     return written
+  }
+
+  const isSame = (a: LogRecord, b: LogRecord): boolean =>
+    a.topic === b.topic && a.partition === b.partition && a.offset === b.offset
+
+  /** Keeps some of what was held, and holds more; what comes twice is held once. */
+  const holdAgain = (isKept: (record: LogRecord) => boolean, held: readonly LogRecord[]): void => {
+    disk.held = disk.held.filter(isKept)
+    for (const record of held) disk.held = [...disk.held.filter((other) => !isSame(other, record)), record]
+  }
+
+  const restore: OrderStore['restore'] = ({ partition, orders, chunks, held, released, positions }) => {
+    for (const order of orders) disk.orders.set(order.order_id, order)
+    for (const { entries, ...chunk } of chunks) {
+      disk.restored.push({ ...chunk, seq: -1 - disk.restored.length, text: printEntries(entries) })
+    }
+    const isReleased = ({ topic, partition: p, offset }: LogRecord): boolean =>
+      released.some((at) => at.topic === topic && at.partition === p && at.offset === offset)
+    holdAgain((record) => !isReleased(record), held)
+    if (positions.size === 0) forgetPositions(partition)
+    move(disk.positions, positions)
+  }
+
+  const forgetPositions = (partition: number): void => {
+    for (const byPartition of disk.positions.values()) byPartition.delete(partition)
+  }
+
+  const forget: OrderStore['forget'] = (partition) => {
+    for (const [orderId, order] of disk.orders) {
+      if (order.partition !== partition) continue
+      disk.orders.delete(orderId)
+      disk.restored = disk.restored.filter(({ order_id }) => order_id !== orderId)
+      disk.chunks = disk.chunks.map((chunk) => (chunk.order_id === orderId ? { ...chunk, order_id: '' } : chunk))
+    }
+    disk.held = disk.held.filter((record) => record.partition !== partition)
+    forgetPositions(partition)
   }
 
   const open = ({ beforeWrite, afterWrite } = noHooks): OrderStore => ({
@@ -68,19 +107,32 @@ export function createOrderDisk(): Disk<OrderStore> {
       afterWrite()
       return written
     },
-    list({ status, after, limit }) {
+    restore,
+    forget,
+    list({ status, after, partitions, limit }) {
       const isAfter = (order: StoredOrder): boolean => after === undefined || compareAge(order, after) > 0
+      const isHere = ({ partition }: StoredOrder): boolean => partitions?.includes(partition) ?? true
       const picked = [...disk.orders.values()].filter(
-        (o) => (status === undefined || o.status === status) && isAfter(o),
+        (o) => (status === undefined || o.status === status) && isHere(o) && isAfter(o),
       )
       return picked.toSorted((a, b) => compareAge(a, toCursor(b))).slice(0, limit)
     },
-    journal: (orderId) => disk.chunks.filter(({ order_id }) => order_id === orderId).map(toChunk),
-    journalAfter: (after, limit) => disk.chunks.slice(after, after + limit).map(toChunk),
+    journal: (orderId) =>
+      [...disk.restored, ...disk.chunks]
+        .filter(({ order_id }) => order_id === orderId)
+        .toSorted((a, b) => a.firstVersion - b.firstVersion || a.seq - b.seq)
+        .map(toChunk),
+    journalAfter: (after, limit) =>
+      disk.chunks
+        .slice(after)
+        .filter(({ order_id }) => order_id !== '')
+        .slice(0, limit)
+        .map(toChunk),
     lastSeq: () => disk.chunks.length,
-    counts() {
-      const ready = [...disk.orders.values()].filter(({ status }) => status === 'ready').length
-      return { preparing: disk.orders.size - ready, ready }
+    counts(partitions) {
+      const orders = [...disk.orders.values()].filter(({ partition }) => partitions?.includes(partition) ?? true)
+      const ready = orders.filter(({ status }) => status === 'ready').length
+      return { preparing: orders.length - ready, ready }
     },
     hold: () => ({ release() {} }),
     all: () => disk.orders.values(),

@@ -149,7 +149,10 @@ export const mutations: readonly Mutation[] = [
   { name: 'toppings do not wait for their orders', log: only('orders', endsAtZero) },
   {
     name: 'readers are answered before the host has caught up',
-    host: (host) => ({ ...host, gate: { isCurrent: true, whenCurrent: () => Promise.resolve(true) } }),
+    host: (host) => ({
+      ...host,
+      gate: { ...host.gate, isCurrent: () => true, whenCurrent: () => Promise.resolve(true) },
+    }),
   },
   {
     name: 'dead letters are dropped',

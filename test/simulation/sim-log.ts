@@ -2,7 +2,14 @@
  * Simulated log: stands between a role and its memory-log. Every call takes time before and after it is done, so that a crash can
  * come between, and may fail: with nothing done, or with everything done and the answer lost.
  */
-import { LogError, type Consumer, type ConsumeOptions, type EventLog } from '../../src/log/event-log.ts'
+import { createClaim } from '../../src/log/claim.ts'
+import {
+  LogError,
+  type Consumer,
+  type ConsumeOptions,
+  type EventLog,
+  type TopicPartition,
+} from '../../src/log/event-log.ts'
 import type { Faults } from './faults.ts'
 import type { SimProcess } from './scheduler.ts'
 
@@ -19,8 +26,17 @@ export function createSimLog(log: EventLog, process: SimProcess, faults: Faults)
     ...consumer,
     commit: (positions) => call(() => consumer.commit(positions)),
   })
+  const { claim } = log
   return {
     ...log,
+    ...(claim && {
+      async claim(at: TopicPartition) {
+        const claimed = await call(() => claim(at))
+        // A claim of its own around it: one whose answer was lost is over.
+        return createClaim(at, (records) => call(() => claimed.append(records)))
+      },
+    }),
+    owners: (groupId) => call(() => log.owners(groupId)),
     append: (records, options) => call(() => log.append(records, options)),
     sync: () => call(() => log.sync()),
     starts: (topics) => call(() => log.starts(topics)),

@@ -66,8 +66,20 @@ export async function startShopProcess(options: ShopProcessOptions): Promise<Sho
   const first = await Promise.race([heard.promise, child.exited])
   cut?.removeEventListener('abort', killEarly)
   const name = roles.length === 0 ? 'The shop' : `The role ${roles.join(', ')}`
-  if (first !== 'banner') throw new Error(`${name} ended (${first}) before it was up. It said:\n${child.output()}`)
+  if (first !== 'banner') throw new StartError(name, first, child.output())
   return toShopProcess(child)
+}
+
+/** The process ended before it was up. */
+export class StartError extends Error {
+  override readonly name = 'StartError'
+  readonly exit: number | NodeJS.Signals
+  readonly output: string
+  constructor(what: string, exit: number | NodeJS.Signals, output: string) {
+    super(`${what} ended (${exit}) before it was up. It said:\n${output}`)
+    this.exit = exit
+    this.output = output
+  }
 }
 
 /** Runs the program with another command (`verify`) to its end. */

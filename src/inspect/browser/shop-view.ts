@@ -2,7 +2,7 @@
 import { html } from 'htm/preact'
 import { useState } from 'preact/hooks'
 import type { StateCount } from '../../actors/census.ts'
-import type { DeadLetter } from '../../actors/dead-letter-list.ts'
+import type { DeadLetterRow } from '../../actors/dead-letter-list.ts'
 import type { ShopRole, ShopView as ShopData } from '../shop-view.ts'
 import { controls, post, useCharts, useStream } from './api.ts'
 import { ChartView } from './chart-view.ts'
@@ -169,23 +169,30 @@ function CheeseReport({ report }: { report: ShopData['report'] }) {
   </div>`
 }
 
-function DeadLetters({ letters, total }: { letters: readonly DeadLetter[]; total: number }) {
+function DeadLetters({ letters, total }: { letters: readonly DeadLetterRow[]; total: number }) {
   return html`<div class="card panel">
     <h2>Dead letters <span class="muted">${formatCount(total)}</span></h2>
     ${
       letters.length === 0
         ? html`<p class="muted">None. A record that cannot be taken would be kept here, with the reason.</p>`
         : html`<ul class="letters">
-            ${letters.map(
-              ({ partition, offset, at, role, reason, detail, source, value }) =>
-                html`<li key=${`${partition}/${offset}`}>
-                  <p><strong>${reason}</strong> <span class="muted">${role}, ${formatTime(at)}</span></p>
-                  <p>${detail}</p>
-                  <p class="where">${source}</p>
-                  <pre tabindex="0">${value}</pre>
-                </li>`,
-            )}
+            ${letters.map((letter) => html`<${Letter} key=${letter.id} ...${letter} />`)}
           </ul>`
     }
   </div>`
+}
+
+function Letter({ id, at, role, reason, detail, source, order_id, value, redriven_at }: DeadLetterRow) {
+  const place = source === null ? 'unknown' : `${source.topic} / ${source.partition} / ${source.offset}`
+  return html`<li>
+    <p><strong>${reason}</strong> <span class="muted">${role}, ${formatTime(at)}</span></p>
+    <p>${detail}</p>
+    <p class="where">${place}${order_id !== null && `, order ${order_id}`}</p>
+    <pre tabindex="0">${value}</pre>
+    ${
+      redriven_at === null
+        ? html`<p><code>npm start -- dead-letters show ${id}</code></p>`
+        : html`<p class="muted">Redriven ${formatTime(redriven_at)}</p>`
+    }
+  </li>`
 }

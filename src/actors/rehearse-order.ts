@@ -1,0 +1,279 @@
+/**
+ * Rehearsal of one order under a candidate: other machines than those that wrote its snapshot. Decides what becomes of the order.
+ *
+ * T1: the order is tried in both ways in which a program meets it: its snapshot is restored, and its journal is replayed from nothing.
+ *     Either must then take the toppings it still misses and become ready.
+ * T2: what an order has shown is taken from its journal, which no machine wrote; where that is not whole, from its snapshot.
+ * T3: a candidate gets copies, and what it emits goes nowhere: nothing it does reaches the shop.
+ */
+import { createActor, type AnyActorRef } from 'xstate'
+import type { MachineVersions } from '../machines/migrations.ts'
+import { pizzaKey as ourPizzaKey, type OrderMachineEvent } from '../machines/order.machine.ts'
+import type { Recipe } from '../menu.ts'
+import type { OrderActor, OrderMachine } from './live-order.ts'
+import {
+  parseEnvelope,
+  toMachineEvent,
+  toXStateSnapshot,
+  type JournalEntry,
+  type OrderSnapshot,
+} from './order-envelope.ts'
+import type { StoredOrder } from './order-store.ts'
+import { toOrderView } from './order-view.ts'
+import type { OrderView } from './orders.ts'
+import { findDifferences, toPlain, type AnySnapshot, type SnapshotDifference } from './snapshot-difference.ts'
+
+/** The machines to try, with what belongs to them. */
+export interface Candidate extends MachineVersions {
+  readonly machine: OrderMachine
+  readonly recipe: Recipe
+  /** The name under which its orders spawn a pizza. */
+  readonly pizzaKey: (pizza_id: number) => string
+}
+
+/**
+ * `same`: nothing differs. `changed`: something does, and the order becomes ready with all it has shown. `rebuild`: so it does, but
+ * only from its journal. `lost`: it does not.
+ */
+export type Fate = 'same' | 'changed' | 'rebuild' | 'lost'
+
+export type FindingKind =
+  | SnapshotDifference['kind']
+  | 'refused-event'
+  | 'threw'
+  | 'unreadable'
+  | 'stuck'
+  | 'takes-back'
+  | 'silent'
+  | 'no-journal'
+
+export interface Finding {
+  readonly kind: FindingKind
+  readonly text: string
+}
+
+export interface Rehearsal {
+  readonly fate: Fate
+  /** What is different from the stored snapshot once it has been restored, and on the way to ready. */
+  readonly restored: readonly Finding[]
+  /** What is different from the restored one once the journal has been replayed, and on the way to ready. */
+  readonly replayed: readonly Finding[]
+}
+
+const losses: ReadonlySet<FindingKind> = new Set(['threw', 'stuck', 'takes-back'])
+
+/** Tries a stored order and its whole journal under a candidate. Never throws for what the candidate does. */
+export function rehearseOrder(candidate: Candidate, stored: StoredOrder, journal: readonly JournalEntry[]): Rehearsal {
+  const before = attempt(() => (JSON.parse(stored.envelope) as { snapshot: AnySnapshot }).snapshot).value ?? {}
+  const isWhole = journal.length === stored.version
+  const shown = isWhole ? shownByJournal(journal) : shownBySnapshot(before)
+  const order: Order = { candidate, stored, shown, finished: finishedIn(before) }
+  const restored = restore(order, before)
+  const replayed = isWhole
+    ? replay(order, journal, restored.snapshot ?? before)
+    : [finding('no-journal', `its journal has ${journal.length} of ${stored.version} events: it cannot be replayed`)]
+  return { fate: decide(restored.findings, replayed), restored: restored.findings, replayed }
+}
+
+type Toppings = Readonly<Record<string, string>>
+
+interface Order {
+  readonly candidate: Candidate
+  readonly stored: StoredOrder
+  /** Toppings by pizza. */
+  readonly shown: ReadonlyMap<number, Toppings>
+  /** Pizzas that were shown as finished. */
+  readonly finished: ReadonlySet<number>
+}
+
+function decide(restored: readonly Finding[], replayed: readonly Finding[]): Fate {
+  const isLoss = ({ kind }: Finding) => losses.has(kind)
+  if (restored.some(isLoss) || replayed.some(isLoss)) return 'lost'
+  if (restored.some(({ kind }) => kind === 'unreadable')) {
+    return replayed.some(({ kind }) => kind === 'no-journal') ? 'lost' : 'rebuild'
+  }
+  return restored.length + replayed.length === 0 ? 'same' : 'changed'
+}
+
+function restore(order: Order, before: AnySnapshot): { findings: Finding[]; snapshot?: AnySnapshot } {
+  const { candidate, stored } = order
+  const { value: walk, error } = attempt(() => {
+    const { snapshot } = parseEnvelope(stored.envelope, stored.order_id, candidate)
+    const walk = startWalk(candidate, stored.order_id, snapshot)
+    return { ...walk, snapshot: walk.persist() }
+  })
+  if (walk === undefined) return { findings: [finding('unreadable', `its snapshot cannot be read: ${error}`)] }
+  const findings = [...findDifferences(before, walk.snapshot), ...finish(order, walk, stored.status === 'ready')]
+  return { findings, snapshot: walk.snapshot }
+}
+
+function replay(order: Order, journal: readonly JournalEntry[], before: AnySnapshot): Finding[] {
+  const { candidate, stored } = order
+  const findings = new Map<string, Finding>()
+  const { error } = attempt(() => {
+    const walk = startWalk(candidate, stored.order_id)
+    const put = (found: Finding) => void findings.set(found.text, found)
+    for (const entry of journal) {
+      const event = toMachineEvent(entry)
+      const state = walk.actor.getSnapshot().value
+      if (!walk.send(event)) put(finding('refused-event', `${nameOf(event)} is refused in ${state}`))
+    }
+    const requested = walk.emitted.filter(({ type }) => type === 'pizza.requested').map(({ count }) => Number(count))
+    const asked = requested.reduce((sum, count) => sum + count, 0)
+    if (asked < stored.count) put(finding('stuck', `it asks for ${asked === 0 ? 'no' : 'too few'} pizzas`))
+    findDifferences(before, walk.persist()).forEach(put)
+    finish(order, walk, false).forEach(put)
+  })
+  if (error !== undefined) findings.set(error, finding('threw', `the machine throws: ${error}`))
+  return [...findings.values()]
+}
+
+/** Sends what the order still misses, and looks at what it shows before and after. */
+function finish(order: Order, walk: Walk, wasReady: boolean): Finding[] {
+  const findings = new Map<string, Finding>()
+  const put = (found: Finding) => void findings.set(found.text, found)
+  const { error } = attempt(() => {
+    takenBack(order, walk).forEach(put)
+    for (const event of missingEvents(order)) walk.send(event)
+    takenBack(order, walk).forEach(put)
+    const { count } = order.stored
+    const { value } = walk.actor.getSnapshot()
+    const { pizzas } = walk.show(count)
+    if (value !== 'ready') put(finding('stuck', `with every topping it stays ${value} and is never ready (P1)`))
+    else if (pizzas.length < count) put(finding('stuck', 'it is ready with too few finished pizzas (P1)'))
+    else if (!wasReady && !walk.emitted.some(({ type }) => type === 'order.ready'))
+      put(finding('silent', 'it does not say that it is ready'))
+  })
+  if (error !== undefined) findings.set(error, finding('threw', `the machine throws: ${error}`))
+  return [...findings.values()]
+}
+
+/** What was shown of the order and is not there any more (P2). */
+function takenBack({ shown, finished, stored }: Order, walk: Walk): Finding[] {
+  const { value: view, error } = attempt(() => walk.show(stored.count))
+  if (view === undefined) return [finding('takes-back', `it cannot be shown: ${error} (P2)`)]
+  const done = new Map<unknown, Readonly<Record<string, unknown>>>(view.pizzas.map((pizza) => [pizza.pizza_id, pizza]))
+  const open = new Map(view.in_progress.map(({ pizza_id, toppings }) => [pizza_id, toppings]))
+  const gone = new Set<string>()
+  for (const [pizza_id, toppings] of shown) {
+    const has = done.get(pizza_id) ?? open.get(pizza_id) ?? {}
+    for (const [topping, choice] of Object.entries(toppings)) if (has[topping] !== choice) gone.add(topping)
+  }
+  const findings: Finding[] = []
+  if (gone.size > 0)
+    findings.push(finding('takes-back', `toppings it has shown are gone: ${[...gone].join(', ')} (P2)`))
+  if ([...finished].some((pizza_id) => !done.has(pizza_id)))
+    findings.push(finding('takes-back', 'pizzas it has shown as finished are not finished any more (P2)'))
+  if (stored.status === 'ready' && view.status !== 'ready')
+    findings.push(finding('takes-back', 'it was shown as ready and is not any more (P2)'))
+  return findings
+}
+
+function missingEvents({ candidate, stored, shown }: Order): OrderMachineEvent[] {
+  const at = Math.max(stored.placedAt, stored.readyAt) + 1
+  const events: OrderMachineEvent[] = []
+  for (let pizza_id = 1; pizza_id <= stored.count; pizza_id++) {
+    for (const { topping } of candidate.recipe) {
+      if (shown.get(pizza_id)?.[topping] !== undefined) continue
+      events.push({ type: 'pizza.topped', pizza_id, toppings: { [topping]: `some ${topping}` }, at })
+    }
+  }
+  return events
+}
+
+interface Walk {
+  readonly actor: OrderActor
+  readonly emitted: readonly { readonly type: string; readonly count?: number }[]
+  /** @returns whether the event changed anything. @throws what the machine throws. */
+  send(event: OrderMachineEvent): boolean
+  persist(): AnySnapshot
+  /** What GET would answer. */
+  show(count: number): OrderView
+}
+
+/** Timers never fire: a machine that needs one is stuck, which is what it would be after a restart. */
+const noClock = { setTimeout: () => 0, clearTimeout() {} }
+
+/** @throws what the machine throws. */
+function startWalk({ machine, pizzaKey }: Candidate, order_id: string, snapshot?: OrderSnapshot): Walk {
+  const emitted: { type: string; count?: number }[] = []
+  const options = { input: { order_id }, logger() {}, clock: noClock }
+  const actor = createActor(machine, { ...options, ...(snapshot && { snapshot: toXStateSnapshot(snapshot) }) })
+  actor.on('*', (event) => void emitted.push(event))
+  actor.subscribe({ error() {} })
+  actor.start()
+  const look = () => {
+    const now = actor.getSnapshot()
+    if (now.status === 'error') throw now.error
+    return now
+  }
+  const childOf = (event: OrderMachineEvent): unknown => {
+    if (event.type !== 'pizza.topped') return undefined
+    return (look().children[pizzaKey(event.pizza_id)] as AnyActorRef | undefined)?.getSnapshot()
+  }
+  look()
+  return {
+    actor,
+    emitted,
+    send(event) {
+      const [order, pizza] = [look(), childOf(event)]
+      actor.send(event)
+      return look() !== order || childOf(event) !== pizza
+    },
+    persist: () => toPlain(actor.getPersistedSnapshot()),
+    show(count) {
+      const plain = actor.getPersistedSnapshot() as unknown as OrderSnapshot
+      const children: Record<string, OrderSnapshot['children'][string]> = {}
+      for (let pizza_id = 1; pizza_id <= count; pizza_id++) {
+        const child = plain.children[pizzaKey(pizza_id)]
+        if (child === undefined) throw new Error(`it has no child ${pizzaKey(pizza_id)}`)
+        children[ourPizzaKey(pizza_id)] = child
+      }
+      return toOrderView({ ...plain, children }, 0)
+    },
+  }
+}
+
+function shownByJournal(journal: readonly JournalEntry[]): Map<number, Toppings> {
+  const shown = new Map<number, Record<string, string>>()
+  for (const { pizza } of journal) {
+    if (pizza === null) continue
+    const toppings = shown.get(pizza.pizza_id) ?? {}
+    shown.set(pizza.pizza_id, toppings)
+    toppings[pizza.topping] ??= pizza.choice
+  }
+  return shown
+}
+
+/** As far as the snapshot has the shape of today's. */
+function shownBySnapshot(snapshot: AnySnapshot): Map<number, Toppings> {
+  return new Map(
+    Object.values(snapshot.children ?? {}).flatMap(({ snapshot: pizza }) => {
+      const { pizza_id, toppings } = pizza?.context ?? {}
+      return typeof pizza_id === 'number' && typeof toppings === 'object' ? [[pizza_id, toppings as Toppings]] : []
+    }),
+  )
+}
+
+function finishedIn(snapshot: AnySnapshot): Set<number> {
+  const ready = Object.values(snapshot.children ?? {}).filter(({ snapshot: pizza }) => pizza?.value === 'ready')
+  return new Set(ready.map(({ snapshot: pizza }) => Number(pizza?.context?.['pizza_id'])))
+}
+
+function nameOf(event: OrderMachineEvent): string {
+  return event.type === 'pizza.topped' ? `${event.type} (${Object.keys(event.toppings).join()})` : event.type
+}
+
+function finding(kind: FindingKind, text: string): Finding {
+  return { kind, text }
+}
+
+/** The message's first line, short enough for a report. */
+function attempt<T>(work: () => T): { value: T; error?: undefined } | { value?: undefined; error: string } {
+  try {
+    return { value: work() }
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    return { error: (message.split('\n')[0] || 'an error without a message').slice(0, 300) }
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * Snapshot records: how a checkpoint of one partition is written to the topic of snapshots, and read back. The topic is compacted,
+ * so every record stands for the newest of its key:
+ *
+ * - `{order id}`: the order's envelope (order-envelope.ts).
+ * - `{order id}:{version}`: the events it took from that version on, until the next such record.
+ * - `:held:{topic}:{offset}`: a topping that waits for its order; a tombstone when it waits no longer.
+ * - `:positions`: where the partition's topics are to be read on. Last in its transaction.
+ *
+ * An order id holds no colon (records.ts). Large values are compressed (Zstandard, RFC 8878): an order of ten thousand pizzas is more than
+ * a broker takes otherwise.
+ */
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import type { ClaimRecord, Coordinates, LogRecord, Positions } from '../log/event-log.ts'
+import { parseEntries, parseEnvelope, printEntries, type OrderSnapshot } from './order-envelope.ts'
+import type { Checkpoint, JournalChunk, Restored, StoredOrder } from './order-store.ts'
+import type { OrderStatus } from './orders.ts'
+
+const positionsKey = ':positions'
+const heldPrefix = ':held:'
+const compressedFromBytes = 64 * 1024
+/** The first byte of a Zstandard frame; JSON never begins with it. */
+const zstdMagic = 0x28
+
+/** The part of a checkpoint that belongs to one partition. */
+export interface PartitionCheckpoint extends Pick<Checkpoint, 'orders' | 'held'> {
+  readonly partition: number
+  /** By topic. */
+  readonly positions: Readonly<Record<string, number>>
+}
+
+/** The keys of the topic that hold back toppings. */
+export type HeldKeys = ReadonlySet<string>
+
+/** The keys under which these toppings are written. */
+export function toHeldKeys(held: readonly Coordinates[]): HeldKeys {
+  return new Set(held.map(toHeldKey))
+}
+
+/**
+ * Prints a partition's checkpoint.
+ * @param before what the topic holds back so far: only the difference is written.
+ */
+export function printCheckpoint({ orders, held, positions }: PartitionCheckpoint, before: HeldKeys): ClaimRecord[] {
+  const records: ClaimRecord[] = []
+  for (const order of orders) {
+    const { order_id, envelope, version, entries, status } = order
+    if (entries.length > 0)
+      records.push(printChunk(order_id, version - entries.length + 1, status, printEntries(entries)))
+    records.push({ key: order_id, value: compress(envelope) })
+  }
+  for (const record of held) {
+    const key = toHeldKey(record)
+    if (!before.has(key)) records.push({ key, value: printHeld(record) })
+  }
+  const now = toHeldKeys(held)
+  for (const key of before) if (!now.has(key)) records.push({ key, value: null })
+  records.push({ key: positionsKey, value: JSON.stringify(positions) })
+  return records
+}
+
+function printChunk(order_id: string, firstVersion: number, status: OrderStatus, entries: string): ClaimRecord {
+  return { key: `${order_id}:${firstVersion}`, value: compress(`{"status":"${status}","entries":${entries}}`) }
+}
+
+function printHeld({ key, value, timestampMs }: LogRecord): string {
+  const text = { key: key?.toString('base64') ?? null, value: value?.toString('base64') ?? null, timestampMs }
+  return JSON.stringify(text)
+}
+
+/**
+ * Reads records of one partition, oldest first; of each key the newest counts.
+ * @returns what they say, with positions when they name some: they then end a checkpoint, or follow one.
+ * @throws Error that names the record when it cannot be read.
+ */
+export function parseCheckpoints(partition: number, records: readonly LogRecord[]): Restored {
+  const newest = new Map<string, LogRecord>()
+  for (const record of records) if (record.key !== null) newest.set(record.key.toString(), record)
+  const orders: StoredOrder[] = []
+  const chunks: Omit<JournalChunk, 'seq'>[] = []
+  const held: LogRecord[] = []
+  const released: Restored['released'][number][] = []
+  let positions: Positions = new Map()
+  for (const [key, { topic, offset, value }] of newest) {
+    try {
+      if (key === positionsKey) positions = parsePositions(value, partition)
+      else if (key.startsWith(heldPrefix)) {
+        const at = parseHeldKey(key, partition)
+        if (value === null) released.push(at)
+        else held.push(parseHeld(at, value))
+      } else if (value !== null) {
+        const [orderId = '', firstVersion] = key.split(':')
+        const text = decompress(value)
+        if (firstVersion === undefined) orders.push(toStoredOrder(orderId, partition, text))
+        else chunks.push(parseChunk(orderId, Number(firstVersion), text))
+      }
+    } catch (error) {
+      throw new Error(`Cannot take over ${key} from ${topic}/${partition}/${offset}`, { cause: error })
+    }
+  }
+  return { partition, orders, chunks, held, released, positions }
+}
+
+/** Everything that a stored order says beside its snapshot is in the snapshot. */
+function toStoredOrder(order_id: string, partition: number, envelope: string): StoredOrder {
+  const { snapshot } = parseEnvelope(envelope, order_id)
+  const { count, placedAt, readyAt } = snapshot.context
+  const isReady = snapshot.value === 'ready'
+  return {
+    order_id,
+    partition,
+    count,
+    status: isReady ? 'ready' : 'preparing',
+    placedAt,
+    readyAt: isReady ? readyAt : 0,
+    version: countEvents(snapshot),
+    envelope,
+  }
+}
+
+/** An order takes only events that change it: its placing, and each topping of each pizza once. */
+function countEvents({ children }: OrderSnapshot): number {
+  const pizzas = Object.values(children)
+  return pizzas.reduce((sum, { snapshot }) => sum + Object.keys(snapshot.context.toppings).length, 1)
+}
+
+function parseChunk(order_id: string, firstVersion: number, text: string): Omit<JournalChunk, 'seq'> {
+  const { status, entries } = JSON.parse(text) as { status: OrderStatus; entries: unknown }
+  return { order_id, firstVersion, status, entries: parseEntries(JSON.stringify(entries)) }
+}
+
+function parsePositions(value: Buffer | null, partition: number): Positions {
+  const byTopic = JSON.parse(String(value)) as Record<string, number>
+  return new Map(Object.entries(byTopic).map(([topic, position]) => [topic, new Map([[partition, position]])]))
+}
+
+function toHeldKey({ topic, offset }: Coordinates): string {
+  return `${heldPrefix}${topic}:${offset}`
+}
+
+function parseHeldKey(key: string, partition: number) {
+  const at = key.lastIndexOf(':')
+  return { topic: key.slice(heldPrefix.length, at), partition, offset: Number(key.slice(at + 1)) }
+}
+
+function parseHeld(at: Restored['released'][number], text: Buffer): LogRecord {
+  const { key, value, timestampMs } = JSON.parse(String(text)) as Record<'key' | 'value', string | null> & {
+    timestampMs: number
+  }
+  const toBuffer = (base64: string | null) => (base64 === null ? null : Buffer.from(base64, 'base64'))
+  return { ...at, key: toBuffer(key), value: toBuffer(value), timestampMs }
+}
+
+function compress(text: string): string | Buffer {
+  if (text.length < compressedFromBytes) return text
+  return zstdCompressSync(text, { params: { [constants.ZSTD_c_compressionLevel]: 1 } })
+}
+
+function decompress(value: Buffer): string {
+  return (value[0] === zstdMagic ? zstdDecompressSync(value) : value).toString()
+}

@@ -1,0 +1,195 @@
+/**
+ * Snapshot topic: hands partitions over through a compacted topic of the log. Every checkpoint goes there first and into the store after
+ * it, so a store is never ahead of the topic; the next owner reads what its own store misses.
+ *
+ * T1: one owner writes a partition: it claims the partition before it reads, and an owner that was paused is refused from then on (P9).
+ * T2: a checkpoint of a partition is one transaction, with the positions that belong to it as its last record.
+ * T3: a store knows a partition up to its position in the topic. Where it has none, or one that the topic does not reach, what it
+ *     has is dropped and the partition is rebuilt.
+ */
+import { LogError, type Claim, type EventLog, type LogRecord } from '../log/event-log.ts'
+import type { Logger } from '../logger.ts'
+import type { Handover } from './handover.ts'
+import type { Checkpoint, OrderStore } from './order-store.ts'
+import { setPosition, type MutablePositions } from './positions.ts'
+import {
+  parseCheckpoints,
+  printCheckpoint,
+  toHeldKeys,
+  type HeldKeys,
+  type PartitionCheckpoint,
+} from './snapshot-records.ts'
+
+export interface SnapshotTopicOptions {
+  readonly log: EventLog & Required<Pick<EventLog, 'claim'>>
+  readonly logger: Logger
+  readonly store: OrderStore
+  /** The compacted topic. */
+  readonly topic: string
+  readonly partitions: number
+  /** Others have the partition by now, or the log does not say: its checkpoints are refused until it is taken again. */
+  readonly onLost: (partition: number, error: unknown) => void
+}
+
+interface Owned {
+  readonly claim: Claim
+  held: HeldKeys
+  /** What the last checkpoint said, and where the topic ends since. */
+  positions: string
+  end: number
+}
+
+/** Records of one transaction on the store; with snapshots of 200 bytes a pizza, a few megabytes. */
+const restoreRecordsMax = 2_000
+
+/** Creates the handover of a host that owns nothing yet. */
+export function createSnapshotTopic(options: SnapshotTopicOptions): Handover {
+  const { log, logger, store, topic } = options
+  const owned = new Map<number, Owned>()
+  const sums = { restoredRecords: 0, restoredBytes: 0, refused: 0 }
+
+  /** @returns where the topic ends. */
+  const restore = async (partition: number): Promise<number> => {
+    const startedAt = performance.now()
+    const end = (await log.ends([topic])).get(topic)?.[partition] ?? 0
+    const known = store.positions().get(topic)?.get(partition)
+    if (known === undefined || known > end) store.forget(partition)
+    const from = known === undefined || known > end ? 0 : known
+    if (from === end) return end
+    const { records, bytes } = await readInto(options, partition, { from, to: end })
+    if (records === 0) return end
+    sums.restoredRecords += records
+    sums.restoredBytes += bytes
+    const fields = {
+      role: 'orders',
+      topic,
+      partition,
+      from,
+      records,
+      bytes,
+      tookMs: Math.round(performance.now() - startedAt),
+    }
+    logger.info(fields, `Took over partition ${partition}: ${records} snapshot records, ${bytes} bytes`)
+    return end
+  }
+
+  const drop = (partition: number): void => {
+    owned.get(partition)?.claim.release()
+    owned.delete(partition)
+  }
+
+  /** @returns where the topic ends for this partition; `undefined` when the partition was lost. */
+  const publishPart = async (part: PartitionCheckpoint, mine: Owned): Promise<number | undefined> => {
+    const { partition } = part
+    const records = printCheckpoint(part, mine.held)
+    const positions = String(records.at(-1)!.value)
+    if (records.length === 1 && positions === mine.positions) return mine.end
+    try {
+      mine.end = await mine.claim.append(records)
+      mine.held = toHeldKeys(part.held)
+      mine.positions = positions
+      return mine.end
+    } catch (error) {
+      // It was given back meanwhile.
+      if (owned.get(partition) !== mine) return undefined
+      if (error instanceof LogError && error.code === 'fenced') sums.refused++
+      drop(partition)
+      options.onLost(partition, error)
+      return undefined
+    }
+  }
+
+  return {
+    async prepare() {
+      for (let partition = 0; partition < options.partitions; partition++) await restore(partition)
+    },
+    async take(partitions) {
+      const take = async (partition: number): Promise<void> => {
+        drop(partition)
+        const claim = await log.claim({ topic, partition })
+        const end = await restore(partition)
+        const held = toHeldKeys(store.held().filter((record) => record.partition === partition))
+        owned.set(partition, { claim, held, positions: '', end })
+      }
+      await Promise.all(partitions.map(take))
+    },
+    async publish(checkpoint) {
+      const published = new Map<number, { mine: Owned; end: number }>()
+      const publishOne = async (part: PartitionCheckpoint): Promise<void> => {
+        const mine = owned.get(part.partition)
+        const end = mine && (await publishPart(part, mine))
+        if (mine !== undefined && end !== undefined) published.set(part.partition, { mine, end })
+      }
+      await Promise.all(split(checkpoint).map(publishOne))
+      return () => {
+        // A partition may have gone, or gone and come again with a newer state, since it was published.
+        for (const [partition, { mine }] of published) if (owned.get(partition) !== mine) published.delete(partition)
+        return only(checkpoint, topic, new Map([...published].map(([partition, { end }]) => [partition, end])))
+      }
+    },
+    drop: (partitions) => partitions.forEach(drop),
+    stats: () => sums,
+    stop() {
+      for (const partition of owned.keys()) drop(partition)
+    },
+  }
+}
+
+/** Reads a range of the topic into the store, page by page. */
+async function readInto(
+  { log, store, topic }: SnapshotTopicOptions,
+  partition: number,
+  range: { from: number; to: number },
+): Promise<{ records: number; bytes: number }> {
+  const sums = { records: 0, bytes: 0 }
+  let page: LogRecord[] = []
+  let positions: MutablePositions = new Map()
+  const write = (next: number, isLast: boolean): void => {
+    const restored = parseCheckpoints(partition, page)
+    if (restored.positions.size > 0)
+      positions = new Map([...restored.positions].map(([name, at]) => [name, new Map(at)]))
+    setPosition(positions, topic, partition, next)
+    store.restore({ ...restored, positions: isLast ? positions : new Map() })
+    page = []
+  }
+  for await (const records of log.read({ topic, partition }, range)) {
+    for (const record of records) {
+      page.push(record)
+      sums.records++
+      sums.bytes += (record.key?.length ?? 0) + (record.value?.length ?? 0)
+    }
+    if (page.length >= restoreRecordsMax) write(page.at(-1)!.offset + 1, false)
+  }
+  write(range.to, true)
+  return sums
+}
+
+function split({ orders, positions, held }: Checkpoint): PartitionCheckpoint[] {
+  const ordersOf = Map.groupBy(orders, ({ partition }) => partition)
+  const heldOf = Map.groupBy(held, ({ partition }) => partition)
+  const numbers = new Set([...positions.values()].flatMap((byPartition) => [...byPartition.keys()]))
+  return [...numbers].map((partition) => ({
+    partition,
+    orders: ordersOf.get(partition) ?? [],
+    held: heldOf.get(partition) ?? [],
+    positions: Object.fromEntries(
+      [...positions].flatMap(([topic, byPartition]) => {
+        const position = byPartition.get(partition)
+        return position === undefined ? [] : [[topic, position]]
+      }),
+    ),
+  }))
+}
+
+/** What of a checkpoint is of the partitions in `ends`, with these as positions in the topic of snapshots. */
+function only({ orders, positions, held }: Checkpoint, topic: string, ends: ReadonlyMap<number, number>): Checkpoint {
+  const ofPart = [...positions].map(([name, byPartition]): [string, Map<number, number>] => [
+    name,
+    new Map([...byPartition].filter(([partition]) => ends.has(partition))),
+  ])
+  return {
+    orders: orders.filter(({ partition }) => ends.has(partition)),
+    positions: new Map([...ofPart, [topic, ends]]),
+    held: held.filter(({ partition }) => ends.has(partition)),
+  }
+}
