@@ -1,11 +1,12 @@
 /**
  * Order cache: which orders are in memory. Hydrates an order from the store when an event or a reader needs it, and
- * passivates idle ones, so that memory is bounded by `liveActorsMax` and not by the number of orders (P8).
+ * passivates idle ones, so that memory is bounded by `liveActorsMax` and not by the number or the size of orders (P8).
  *
  * C1: an order that is dirty, or that a running batch touches, stays in memory; everything in memory and not dirty equals its
  *     stored copy.
  * C2: a passivated actor is dropped, not stopped: it holds nothing outside itself, and stopping is quadratic in its pizzas.
  * C3: an order whose partition went to another owner is dropped, dirty or not; a copy of it that comes later is another one.
+ * C4: the limit counts actors, pizzas included, because an order of 1,000 pizzas weighs as much as 300 of 2.
  */
 import type { LogRecord } from '../log/event-log.ts'
 import {
@@ -26,13 +27,16 @@ export interface OrderCache {
   /** The order, hydrated when it is passivated; `undefined` when it is unknown. */
   get(orderId: string): LiveOrder | undefined
   /** An order nobody has placed yet, put into memory. */
-  create(orderId: string, partition: number): LiveOrder
+  create(order: { order_id: string; partition: number; count: number }): LiveOrder
   /** Notes that an order differs from its stored copy. */
   markDirty(order: LiveOrder): void
   /** The dirty orders; they count as clean from here on. */
   takeDirty(): LiveOrder[]
   readonly dirtyCount: number
+  /** Actors in memory: orders and their pizzas. */
   readonly size: number
+  /** Whether a checkpoint should come before any more orders do, because only then can some be passivated. */
+  readonly isFull: boolean
   /** Passivates clean orders: those that are ready, then the longest idle ones above the limit. */
   passivate(candidates: Iterable<LiveOrder>): void
   /** Forgets every order of these partitions. */
@@ -50,24 +54,34 @@ export interface OrderCacheOptions {
   readonly liveActorsMax: number
 }
 
+/** Actors there may be beyond the limit until the next checkpoint. */
+const unwrittenMax = 20_000
+
 /** Creates an empty cache. */
 export function createOrderCache({ machine, store, effects, liveActorsMax }: OrderCacheOptions): OrderCache {
   // Insertion order is idle order: an order that is used is put in again at the end.
   const live = new Map<string, LiveOrder>()
   let dirty = new Set<LiveOrder>()
+  let size = 0
   let hydrations = 0
   let passivations = 0
 
-  const touch = (order: LiveOrder): void => {
-    live.delete(order.order_id)
+  const add = (order: LiveOrder): LiveOrder => {
     live.set(order.order_id, order)
+    size += order.actors
+    return order
+  }
+
+  /** @returns whether it was there, and not another copy that came after this one was dropped. */
+  const remove = (order: LiveOrder): boolean => {
+    if (live.get(order.order_id) !== order) return false
+    live.delete(order.order_id)
+    size -= order.actors
+    return true
   }
 
   const passivate = (order: LiveOrder): void => {
-    // Not another copy that came after this one was dropped.
-    if (live.get(order.order_id) !== order) return
-    live.delete(order.order_id)
-    passivations++
+    if (remove(order)) passivations++
   }
 
   return {
@@ -78,19 +92,13 @@ export function createOrderCache({ machine, store, effects, liveActorsMax }: Ord
       const stored = store.load(orderId)
       if (stored === undefined) return undefined
       hydrations++
-      const order = hydrateLiveOrder(machine, stored, effects)
-      live.set(orderId, order)
-      return order
+      return add(hydrateLiveOrder(machine, stored, effects))
     },
-    create(orderId, partition) {
-      const order = createLiveOrder(machine, orderId, partition, effects)
-      live.set(orderId, order)
-      return order
-    },
+    create: (order) => add(createLiveOrder(machine, order, effects)),
     markDirty(order) {
       if (dirty.has(order)) return
       dirty.add(order)
-      touch(order)
+      if (remove(order)) add(order)
     },
     takeDirty() {
       const taken = [...dirty]
@@ -101,30 +109,32 @@ export function createOrderCache({ machine, store, effects, liveActorsMax }: Ord
       return dirty.size
     },
     get size() {
-      return live.size
+      return size
+    },
+    get isFull() {
+      return size > liveActorsMax + unwrittenMax
     },
     passivate(candidates) {
       for (const order of candidates) {
         if (!dirty.has(order) && statusOf(order.actor) === 'ready') passivate(order)
       }
-      if (live.size <= liveActorsMax) return
       for (const order of live.values()) {
-        if (live.size <= liveActorsMax) break
+        if (size <= liveActorsMax) return
         if (!dirty.has(order)) passivate(order)
       }
     },
     drop(partitions) {
       for (const order of live.values()) {
         if (!partitions.includes(order.partition)) continue
-        live.delete(order.order_id)
+        remove(order)
         dirty.delete(order)
       }
     },
     repair(order, withoutRecords) {
-      const { order_id, partition } = order
-      live.delete(order_id)
+      const { order_id, partition, actors } = order
+      remove(order)
       dirty.delete(order)
-      const repaired = this.get(order_id) ?? this.create(order_id, partition)
+      const repaired = this.get(order_id) ?? this.create({ order_id, partition, count: actors - 1 })
       const isKept = ({ topic, partition: p, offset }: JournalEntry): boolean =>
         !withoutRecords.some((record) => record.topic === topic && record.partition === p && record.offset === offset)
       // The last cut may still be on its way into the store: its events are written with it and not once more.
@@ -135,7 +145,7 @@ export function createOrderCache({ machine, store, effects, liveActorsMax }: Ord
         entries.push(entry)
         repaired.version++
       }
-      if (repaired.version === 0) live.delete(order_id)
+      if (repaired.version === 0) remove(repaired)
       if (repaired.journal.length > 0) this.markDirty(repaired)
     },
     get hydrations() {

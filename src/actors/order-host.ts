@@ -31,7 +31,7 @@ import type { Checkpoint, JournalChunk, OrderStore } from './order-store.ts'
 import type { Outbox } from './outbox.ts'
 import { toPositions, toReadPositions, type MutablePositions } from './positions.ts'
 import { createRoleIo } from './role-io.ts'
-import { atDeadline, type Role, type RoleReadiness } from './role.ts'
+import { atDeadline, type Role, type RoleReadiness, type RoleStats } from './role.ts'
 import { createSnapshotTopic } from './snapshot-topic.ts'
 import { createStartGate, type StartGate } from './start-gate.ts'
 
@@ -64,6 +64,7 @@ export interface OrderHost extends Role {
   readonly backlog: Backlog
   /** Readers wait for it: what an earlier owner showed must not go back. */
   readonly gate: Pick<StartGate, 'has' | 'partitions' | 'isCurrent' | 'whenCurrent'>
+  stats(): RoleStats & Required<Pick<RoleStats, 'handover'>>
   /**
    * Calls back once: in the turn in which the order's actor becomes ready, or when partitions went to another owner.
    * @returns a function that withdraws.
@@ -138,14 +139,14 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   const settleHeld = () => router.settleHeld(async () => toPositions(await log.ends([topics.orders]), owned()))
   const onBatch = async (records: readonly LogRecord[]): Promise<void> => {
     const isMine = ({ partition }: LogRecord): boolean => gate.has(partition)
-    router.apply(records.every(isMine) ? records : records.filter(isMine))
+    const apply = (some: readonly LogRecord[]) => router.apply(some.every(isMine) ? some : some.filter(isMine))
+    for (let rest = apply(records); rest.length > 0; rest = apply(rest)) await checkpointer.now()
     tallies.recordsTaken += records.length
     applied.notify()
     gate.check()
     await settleHeld()
     checkpointer.soon(cache.dirtyCount)
     if (outbox.size > outboxRecordsMax) await outbox.settled()
-    if (cache.dirtyCount > options.liveActorsMax) await checkpointer.now()
   }
 
   const takeOver = async (partitions: readonly number[]) => {
@@ -199,6 +200,7 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
       partitions: owned(),
       checkpoints: checkpointer.stats(),
       orders: orderStats(),
+      handover: handover.stats(),
     }),
     onReady: ready.listen,
     readiness: () => readinessOf(outbox, checkpointer, gate),

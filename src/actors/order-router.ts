@@ -31,8 +31,8 @@ export interface OrderRouterOptions {
 
 export interface OrderRouter {
   readonly cache: OrderCache
-  /** Applies a batch to the actors. */
-  apply(records: readonly LogRecord[]): void
+  /** Applies a batch to the actors, as far as there is room for them. @returns what is left, to be applied after a checkpoint. */
+  apply(records: readonly LogRecord[]): readonly LogRecord[]
   /** Takes the records that were held when the last checkpoint was written. */
   holdAgain(records: readonly LogRecord[]): void
   /** Asks where `orders` ends for records that came since the last call, and settles those whose wait is over. */
@@ -56,7 +56,7 @@ export function createOrderRouter(options: OrderRouterOptions): OrderRouter {
 
   const applyOrder = (record: LogRecord): void => {
     const { order_id, count, placed_at } = parseOrder(record.value)
-    const order = cache.get(order_id) ?? cache.create(order_id, record.partition)
+    const order = cache.get(order_id) ?? cache.create({ order_id, partition: record.partition, count })
     const at = placed_at === undefined ? record.timestampMs : Date.parse(placed_at)
     isSilent = options.isRequested(record)
     const entry: JournalEntry = { ...coordinatesOf(record), at, pizza: null, count }
@@ -121,10 +121,18 @@ export function createOrderRouter(options: OrderRouterOptions): OrderRouter {
     apply(records) {
       // A batch whose handler failed after this comes again.
       const fresh = records.filter(({ topic, partition, offset }) => offset >= applied.position(topic, partition))
-      for (const record of fresh) if (record.topic === topics.orders) attempt(record, () => applyOrder(record))
-      for (const record of fresh) if (record.topic !== topics.orders) attempt(record, () => applyTopped(record, false))
+      const isOrder = ({ topic }: LogRecord): boolean => topic === topics.orders
+      const inTurn = [...fresh.filter(isOrder), ...fresh.filter((record) => !isOrder(record))]
+      let taken = 0
+      for (const record of inTurn) {
+        // One at least, so that a limit below the size of an order stops nothing.
+        if (cache.isFull && taken > 0) break
+        attempt(record, () => (isOrder(record) ? applyOrder(record) : applyTopped(record, false)))
+        taken++
+      }
       send()
-      for (const { topic, partition, offset } of fresh) applied.pass(topic, partition, offset)
+      for (const { topic, partition, offset } of inTurn.slice(0, taken)) applied.pass(topic, partition, offset)
+      return inTurn.slice(taken)
     },
     holdAgain(records) {
       for (const record of records) attempt(record, () => applyTopped(record, false))

@@ -6,7 +6,7 @@
  * T2: what an order has shown is taken from its journal, which no machine wrote; where that is not whole, from its snapshot.
  * T3: a candidate gets copies, and what it emits goes nowhere: nothing it does reaches the shop.
  */
-import { createActor, type AnyActorRef } from 'xstate'
+import { createActor, type AnyActorRef, type InspectionEvent } from 'xstate'
 import type { MachineVersions } from '../machines/migrations.ts'
 import { pizzaKey as ourPizzaKey, type OrderMachineEvent } from '../machines/order.machine.ts'
 import type { Recipe } from '../menu.ts'
@@ -99,7 +99,7 @@ function restore(order: Order, before: AnySnapshot): { findings: Finding[]; snap
   const { candidate, stored } = order
   const { value: walk, error } = attempt(() => {
     const { snapshot } = parseEnvelope(stored.envelope, stored.order_id, candidate)
-    const walk = startWalk(candidate, stored.order_id, snapshot)
+    const walk = startWalk(order, snapshot)
     return { ...walk, snapshot: walk.persist() }
   })
   if (walk === undefined) return { findings: [finding('unreadable', `its snapshot cannot be read: ${error}`)] }
@@ -108,10 +108,10 @@ function restore(order: Order, before: AnySnapshot): { findings: Finding[]; snap
 }
 
 function replay(order: Order, journal: readonly JournalEntry[], before: AnySnapshot): Finding[] {
-  const { candidate, stored } = order
+  const { stored } = order
   const findings = new Map<string, Finding>()
   const { error } = attempt(() => {
-    const walk = startWalk(candidate, stored.order_id)
+    const walk = startWalk(order)
     const put = (found: Finding) => void findings.set(found.text, found)
     for (const entry of journal) {
       const event = toMachineEvent(entry)
@@ -133,25 +133,33 @@ function finish(order: Order, walk: Walk, wasReady: boolean): Finding[] {
   const findings = new Map<string, Finding>()
   const put = (found: Finding) => void findings.set(found.text, found)
   const { error } = attempt(() => {
-    takenBack(order, walk).forEach(put)
-    for (const event of missingEvents(order)) walk.send(event)
-    takenBack(order, walk).forEach(put)
-    const { count } = order.stored
+    const view = showAgain(order, walk, put)
+    if (view === undefined) return
+    const missing = missingEvents(order)
+    for (const event of missing) walk.send(event)
+    const last = missing.length === 0 ? view : showAgain(order, walk, put)
     const { value } = walk.actor.getSnapshot()
-    const { pizzas } = walk.show(count)
+    const isFull = last?.pizzas.length === order.stored.count
     if (value !== 'ready') put(finding('stuck', `with every topping it stays ${value} and is never ready (P1)`))
-    else if (pizzas.length < count) put(finding('stuck', 'it is ready with too few finished pizzas (P1)'))
+    else if (!isFull) put(finding('stuck', 'it is ready with too few finished pizzas (P1)'))
     else if (!wasReady && !walk.emitted.some(({ type }) => type === 'order.ready'))
       put(finding('silent', 'it does not say that it is ready'))
   })
-  if (error !== undefined) findings.set(error, finding('threw', `the machine throws: ${error}`))
+  if (error !== undefined) put(finding('threw', `the machine throws: ${error}`))
   return [...findings.values()]
 }
 
-/** What was shown of the order and is not there any more (P2). */
-function takenBack({ shown, finished, stored }: Order, walk: Walk): Finding[] {
-  const { value: view, error } = attempt(() => walk.show(stored.count))
-  if (view === undefined) return [finding('takes-back', `it cannot be shown: ${error} (P2)`)]
+/** What GET would answer, held against what it has answered: nothing of that may be gone (P2). */
+function showAgain(
+  { shown, finished, stored }: Order,
+  walk: Walk,
+  put: (found: Finding) => void,
+): OrderView | undefined {
+  const { value: view, error } = attempt(walk.show)
+  if (view === undefined) {
+    put(finding('takes-back', `it cannot be shown any more: ${error} (P2)`))
+    return undefined
+  }
   const done = new Map<unknown, Readonly<Record<string, unknown>>>(view.pizzas.map((pizza) => [pizza.pizza_id, pizza]))
   const open = new Map(view.in_progress.map(({ pizza_id, toppings }) => [pizza_id, toppings]))
   const gone = new Set<string>()
@@ -159,14 +167,12 @@ function takenBack({ shown, finished, stored }: Order, walk: Walk): Finding[] {
     const has = done.get(pizza_id) ?? open.get(pizza_id) ?? {}
     for (const [topping, choice] of Object.entries(toppings)) if (has[topping] !== choice) gone.add(topping)
   }
-  const findings: Finding[] = []
-  if (gone.size > 0)
-    findings.push(finding('takes-back', `toppings it has shown are gone: ${[...gone].join(', ')} (P2)`))
+  if (gone.size > 0) put(finding('takes-back', `toppings it has shown are gone: ${[...gone].join(', ')} (P2)`))
   if ([...finished].some((pizza_id) => !done.has(pizza_id)))
-    findings.push(finding('takes-back', 'pizzas it has shown as finished are not finished any more (P2)'))
+    put(finding('takes-back', 'pizzas it has shown as finished are not finished any more (P2)'))
   if (stored.status === 'ready' && view.status !== 'ready')
-    findings.push(finding('takes-back', 'it was shown as ready and is not any more (P2)'))
-  return findings
+    put(finding('takes-back', 'it was shown as ready and is not any more (P2)'))
+  return view
 }
 
 function missingEvents({ candidate, stored, shown }: Order): OrderMachineEvent[] {
@@ -188,16 +194,27 @@ interface Walk {
   send(event: OrderMachineEvent): boolean
   persist(): AnySnapshot
   /** What GET would answer. */
-  show(count: number): OrderView
+  show(): OrderView
 }
 
 /** Timers never fire: a machine that needs one is stuck, which is what it would be after a restart. */
 const noClock = { setTimeout: () => 0, clearTimeout() {} }
 
+/** Events inside an order that one event from outside may cause, for each of its pizzas. */
+const innerEventsMax = 100
+
 /** @throws what the machine throws. */
-function startWalk({ machine, pizzaKey }: Candidate, order_id: string, snapshot?: OrderSnapshot): Walk {
+function startWalk({ candidate, stored }: Order, snapshot?: OrderSnapshot): Walk {
+  const { machine, pizzaKey } = candidate
+  const { order_id, count } = stored
   const emitted: { type: string; count?: number }[] = []
-  const options = { input: { order_id }, logger() {}, clock: noClock }
+  let innerEvents = 0
+  // A machine that sends to a child that is not there sends to itself, and for ever.
+  const inspect = ({ type }: InspectionEvent): void => {
+    if (type !== '@xstate.event' && type !== '@xstate.microstep') return
+    if (++innerEvents > innerEventsMax * (count + 1)) throw new Error('it never comes to rest')
+  }
+  const options = { input: { order_id }, logger() {}, clock: noClock, inspect }
   const actor = createActor(machine, { ...options, ...(snapshot && { snapshot: toXStateSnapshot(snapshot) }) })
   actor.on('*', (event) => void emitted.push(event))
   actor.subscribe({ error() {} })
@@ -207,21 +224,29 @@ function startWalk({ machine, pizzaKey }: Candidate, order_id: string, snapshot?
     if (now.status === 'error') throw now.error
     return now
   }
+  /** An error in a restored pizza stays with it. */
+  const lookAtPizzas = () => {
+    for (const child of Object.values(look().children)) {
+      const pizza = (child as AnyActorRef).getSnapshot() as { status?: string; error?: unknown }
+      if (pizza.status === 'error') throw pizza.error
+    }
+  }
   const childOf = (event: OrderMachineEvent): unknown => {
     if (event.type !== 'pizza.topped') return undefined
     return (look().children[pizzaKey(event.pizza_id)] as AnyActorRef | undefined)?.getSnapshot()
   }
-  look()
+  lookAtPizzas()
   return {
     actor,
     emitted,
     send(event) {
       const [order, pizza] = [look(), childOf(event)]
+      innerEvents = 0
       actor.send(event)
       return look() !== order || childOf(event) !== pizza
     },
     persist: () => toPlain(actor.getPersistedSnapshot()),
-    show(count) {
+    show() {
       const plain = actor.getPersistedSnapshot() as unknown as OrderSnapshot
       const children: Record<string, OrderSnapshot['children'][string]> = {}
       for (let pizza_id = 1; pizza_id <= count; pizza_id++) {

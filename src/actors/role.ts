@@ -1,5 +1,6 @@
 /** A role: one of the shop's programs (orders, a topping, cheese-reporter), running in this process. */
 import type { CheckpointStats } from './checkpointer.ts'
+import type { HandoverStats } from './handover.ts'
 import type { OrderStats } from './order-stats.ts'
 import type { Tallies } from './tallies.ts'
 
@@ -20,6 +21,8 @@ export interface RoleStats {
   readonly checkpoints?: CheckpointStats
   /** Of the orders role. */
   readonly orders?: OrderStats
+  /** Of the orders role. */
+  readonly handover?: HandoverStats
 }
 
 export interface Role {

@@ -7,6 +7,7 @@ import { describeAppends } from './appends.ts'
 import { describeClaims } from './claims.ts'
 import { describeDelivery } from './delivery.ts'
 import { describeGroups } from './groups.ts'
+import { describeOwners } from './owners.ts'
 import { describePositions } from './positions.ts'
 import { createContext, type ContractContext, type LogHarness } from './support.ts'
 
@@ -34,6 +35,7 @@ export function describeLogContract(
     describeAppends(context)
     describeClaims(context)
     describeGroups(context)
+    describeOwners(context)
     describePositions(context)
     describeDelivery(context)
   })

@@ -1,7 +1,7 @@
 /** Faulty log: stands between a role and its log and lets appends fail or wait as the test says. */
 import { LogError, type AppendRecord, type EventLog } from '../../src/log/event-log.ts'
 
-export type Fault = 'refused' | 'written but reported lost'
+export type Fault = 'refused' | 'written but reported lost' | 'works'
 
 export interface FaultyLog {
   readonly wrap: (log: EventLog) => EventLog
@@ -21,7 +21,7 @@ export function createFaultyLog(): FaultyLog {
     tried.push(records)
     await gate
     const fault = faults.shift()
-    if (fault === undefined) return log.append(records)
+    if (fault === undefined || fault === 'works') return log.append(records)
     if (fault === 'written but reported lost') await log.append(records)
     throw new LogError('unavailable', `The test says: ${fault}`)
   }

@@ -29,6 +29,8 @@ import { createTopics, type Topics } from '../../src/topics.ts'
 export interface MemoryShopOptions {
   readonly partitions?: number
   readonly recipe?: Recipe
+  /** Whether order hosts hand partitions over (default: there is one). */
+  readonly hasSnapshots?: boolean
   /** What the order host is told unless a start says otherwise. */
   readonly host?: Partial<HostSettings>
 }
@@ -41,6 +43,8 @@ export interface HostSettings {
   /** Puts something between the role and its log, or its store. */
   readonly wrapLog: (log: EventLog) => EventLog
   readonly wrapStore: (store: OrderStore) => OrderStore
+  /** Names the file of the state store: each host has its own. */
+  readonly name: string
 }
 
 /** A line some role logged. */
@@ -89,7 +93,8 @@ export interface MemoryShop {
   startTopping(topping: string, wrapLog?: (log: EventLog) => EventLog): Promise<RunningTopping>
   startToppings(): Promise<RunningTopping[]>
   startReporter(options?: ReporterOptions): Promise<RunningReporter>
-  verify(options?: { ordersPerPart?: number }): Promise<Verdict>
+  /** Compares the store of a host (default: of the only one) with the log. */
+  verify(options?: { ordersPerPart?: number; name?: string }): Promise<Verdict>
 }
 
 export interface ReporterOptions {
@@ -105,11 +110,12 @@ const hostDefaults: HostSettings = {
   behindRecordsMax: 1_000_000,
   wrapLog: (log) => log,
   wrapStore: (store) => store,
+  name: 'orders',
 }
 
 /** Opens the storage and the folder, with every topic and no role. */
 export async function openMemoryShop(options: MemoryShopOptions = {}): Promise<MemoryShop> {
-  const { partitions = 2, recipe = ourRecipe } = options
+  const { partitions = 2, recipe = ourRecipe, hasSnapshots = false } = options
   const dir = mkdtempSync(join(tmpdir(), 'pizza-actors-'))
   const running = new Set<Running>()
   onTestFinished(() => {
@@ -117,14 +123,14 @@ export async function openMemoryShop(options: MemoryShopOptions = {}): Promise<M
     rmSync(dir, { recursive: true })
   })
   const storage = createMemoryStorage()
-  const topics = createTopics(recipe, { prefix: '', partitions })
+  const topics = createTopics(recipe, { prefix: '', partitions, hasSnapshots })
   const log = createMemoryLog({ storage })
   await log.ensureTopics(topics.specs)
   const logged: LogLine[] = []
   const destination = { write: (line: string) => void logged.push(JSON.parse(line) as LogLine) }
   const logger = await createLogger({ level: 'debug', destination, format: 'json' })
   const files = { orderFile: join(dir, 'orders.sqlite'), reportFile: join(dir, 'report.sqlite') }
-  const starter: Starter = { storage, topics, recipe, logger, running, ...files }
+  const starter: Starter = { storage, topics, recipe, logger, running, dir, ...files }
   return {
     storage,
     topics,
@@ -142,8 +148,8 @@ export async function openMemoryShop(options: MemoryShopOptions = {}): Promise<M
     startTopping: (topping, wrapLog) => startTopping(starter, topping, wrapLog),
     startToppings: () => Promise.all(recipe.map(({ topping }) => startTopping(starter, topping))),
     startReporter: (reporter) => startReporter(starter, reporter),
-    async verify(parts) {
-      const orderStore = createOrderStore(files.orderFile, { readOnly: true })
+    async verify({ name = 'orders', ...parts } = {}) {
+      const orderStore = createOrderStore(join(dir, `${name}.sqlite`), { readOnly: true })
       try {
         return await verify({ log, recipe, topics, orderStore, ...parts })
       } finally {
@@ -159,17 +165,19 @@ interface Starter {
   readonly recipe: Recipe
   readonly logger: Logger
   readonly running: Set<Running>
-  readonly orderFile: string
+  readonly dir: string
   readonly reportFile: string
 }
 
 async function startHost(starter: Starter, settings: HostSettings): Promise<RunningHost> {
-  const { storage, topics, recipe, logger, running, orderFile } = starter
+  const { storage, topics, recipe, logger, running, dir } = starter
   const log = createMemoryLog({ storage })
-  const { store, ...end } = createEnd(log, createOrderStore(orderFile), running)
+  const file = join(dir, `${settings.name}.sqlite`)
+  const { store, ...end } = createEnd(log, createOrderStore(file), running)
   const wrapped = { log: settings.wrapLog(log), store: settings.wrapStore(store) }
   const groupId = 'pizza-actors.orders'
-  const host = await startOrderHost({ ...settings, ...wrapped, logger, recipe, topics, groupId })
+  const address = settings.name
+  const host = await startOrderHost({ ...settings, ...wrapped, logger, recipe, topics, groupId, address })
   const orders = createOrderService({ ...wrapped, host, topics })
   return { host, orders, store: wrapped.store, ...end.of(host) }
 }
