@@ -2,9 +2,16 @@ import { defineConfig } from 'vitest/config'
 import { createClosingReporter } from './scripts/closing-reporter.ts'
 
 /** These start brokers, browsers or whole shops: they run alone, after the others, so that nobody measures their load. */
-const heavy = ['kafka/**/*', 'chaos/**/*', 'foreign/**/*', 'browser/**/*', 'model/program', 'fuzz/http', 'shop*'].map(
-  (part) => `test/${part}.test.ts`,
-)
+const heavy = [
+  'kafka/**/*',
+  'chaos/**/*',
+  'foreign/**/*',
+  'browser/**/*',
+  'model/program',
+  'fuzz/http',
+  'shop*',
+  'dead-letters*',
+].map((part) => `test/${part}.test.ts`)
 
 export default defineConfig({
   test: {

@@ -49,7 +49,8 @@ try {
   for (const each of mode) await runOne(each)
 } catch (error) {
   console.error((error as Error).message)
-  process.exitCode = 1
+  // What a stopped run was waiting for may still be under way.
+  process.exit(1)
 }
 
 async function runOne(mode: Mode): Promise<void> {

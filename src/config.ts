@@ -20,6 +20,8 @@ export interface Config {
     readonly host: string
     readonly port: number
     readonly reportPort: number
+    /** Where other instances reach the orders role; absent: where it listens. */
+    readonly advertisedUrl?: string
     /** Absent: no port of its own for metrics. */
     readonly metricsPort?: number
     readonly countMax: number
@@ -49,6 +51,8 @@ export interface Config {
     /** Whether checkpoints go through the log, so that orders can move between hosts. */
     readonly hasSnapshots: boolean
   }
+  /** Which old records the embedded log deletes; absent: none. */
+  readonly retention: { readonly hours?: number; readonly mb?: number }
   readonly liveActorsMax: number
   readonly behindRecordsMax: number
   readonly checkpointMs: number
@@ -140,6 +144,16 @@ function contradictions(values: Values, chosen: readonly string[]): string[] {
       `--inspector: expected --host 127.0.0.1 beside it, because it shows orders to a page of another site, got ${host}`,
     )
   }
+  if (values.config !== '') {
+    const given = [
+      ['--log-retention-hours', values.logRetentionHours],
+      ['--log-retention-mb', values.logRetentionMb],
+    ] as const
+    for (const [flag, value] of given) {
+      if (value > 0)
+        problems.push(`${flag}: expected no --config beside it, because on Kafka the topics say it (retention.ms)`)
+    }
+  }
   if (demo > 0 && !isHere('orders')) problems.push('--demo: expected the role orders beside it, which takes its orders')
   const names = createTopics(recipe, toTopics(values)).specs.map(({ name }) => name)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
@@ -186,6 +200,7 @@ function toConfig(values: Values, { chosen, file, token }: Beside): Config {
       host,
       port,
       reportPort,
+      ...(values.advertisedUrl !== '' && { advertisedUrl: values.advertisedUrl.replace(/\/$/, '') }),
       ...(metricsPort >= 0 && { metricsPort }),
       countMax: orderCountMax,
       waitMsMax,
@@ -201,6 +216,10 @@ function toConfig(values: Values, { chosen, file, token }: Beside): Config {
     groupId: file?.groupId ?? 'pizza-actors',
     startFrom: file?.startFrom ?? 'earliest',
     topics: toTopics(values),
+    retention: {
+      ...(values.logRetentionHours > 0 && { hours: values.logRetentionHours }),
+      ...(values.logRetentionMb > 0 && { mb: values.logRetentionMb }),
+    },
     liveActorsMax: values.liveActorsMax,
     behindRecordsMax: values.behindRecordsMax,
     checkpointMs: values.checkpointMs,

@@ -210,11 +210,13 @@ async function run(config: Config, { log, logger, shop, stopAsked }: Running): P
 }
 
 /** Kafka is loaded only when it is asked for: its client costs every start that much. */
-async function openLog({ log, dataDir, topics: { replicationFactor } }: Config, logger: Logger): Promise<EventLog> {
+async function openLog(config: Config, logger: Logger): Promise<EventLog> {
+  const { log, dataDir } = config
   if (log.kind === 'kafka') {
     const { createKafkaLog } = await import('./log/kafka-log.ts')
     const onWarning = (message: string) => logger.warn(message)
     const processes = { own: { host: hostIdentity(), pid: process.pid }, isAlive }
+    const { replicationFactor } = config.topics
     return createKafkaLog({
       connection: log.connection,
       onWarning,
@@ -222,9 +224,12 @@ async function openLog({ log, dataDir, topics: { replicationFactor } }: Config, 
       ...(replicationFactor && { replicationFactor }),
     })
   }
-  const { createSqliteLog } = await import('./log/sqlite-log.ts')
+  const [{ createSqliteLog }, { toRetention }] = await Promise.all([
+    import('./log/sqlite-log.ts'),
+    import('./retention.ts'),
+  ])
   const onError = (error: unknown) => logger.error({ err: error }, 'The embedded log has trouble')
-  return createSqliteLog({ file: toLogFile(dataDir), onError })
+  return createSqliteLog({ file: toLogFile(dataDir), retention: toRetention(config), onError })
 }
 
 function toLogFile(dataDir: string): string {

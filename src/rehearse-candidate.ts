@@ -85,7 +85,7 @@ function restrictImports(folder: string): void {
   registerHooks({
     resolve(specifier, context, next) {
       if (isBuiltin(specifier) && context.parentURL?.startsWith(from)) {
-        throw new Error(`it imports ${specifier}, but machines are pure: they import xstate and each other`)
+        throw new Error(`it imports ${specifier}${pure}`)
       }
       try {
         return next(specifier, context)
@@ -104,5 +104,8 @@ function badCandidate(place: string, why: string, cause?: unknown): Error {
 }
 
 function toReason(error: unknown): string {
+  if ((error as NodeJS.ErrnoException).code === 'ERR_ACCESS_DENIED') return `it wants to touch files or programs${pure}`
   return (error instanceof Error ? error.message : String(error)).split('\n')[0]!
 }
+
+const pure = ', but machines are pure: they import xstate and each other'

@@ -42,7 +42,8 @@ export async function runRehearse(config: Config, output: VerifyOutput): Promise
 
 const fateTexts: Record<Fate, string> = { lost: 'LOST   ', rebuild: 'REBUILD', changed: 'changed', same: 'same   ' }
 
-function printReport({ orders, fates, groups, ungrouped }: Report, candidate: Candidate, output: VerifyOutput): void {
+function printReport(report: Report, candidate: Candidate, output: VerifyOutput): void {
+  const { orders, fates, groups, ungrouped } = report
   const listed = groups.slice(0, listedMax)
   for (const group of listed) printGroup(group, output)
   const unlisted = ungrouped + groups.slice(listedMax).reduce((sum, group) => sum + group.orders, 0)
@@ -51,7 +52,7 @@ function printReport({ orders, fates, groups, ungrouped }: Report, candidate: Ca
     .filter((fate) => fates[fate] > 0)
     .map((fate) => `${fates[fate]} ${fate}`)
   const tried = `Tried ${orders} orders under machines of version ${candidate.machineVersion}`
-  output.print(`${tried}: ${parts.join(', ') || 'there are none'}. ${adviceOf(fates)}`)
+  output.print(`${tried}: ${parts.join(', ') || 'there are none'}. ${adviceOf(report)}`)
 }
 
 function printGroup({ fate, restored, replayed, ...group }: Group, output: VerifyOutput): void {
@@ -63,11 +64,14 @@ function printGroup({ fate, restored, replayed, ...group }: Group, output: Verif
   for (const { text } of replayed) output.print(`          replayed: ${text}`)
 }
 
-function adviceOf({ lost, rebuild, changed }: Report['fates']): string {
-  if (lost > 0) return 'These machines would lose orders: do not start them on this folder.'
-  if (rebuild > 0) {
+function adviceOf({ fates, groups }: Report): string {
+  if (fates.lost > 0) return 'These machines would lose orders: do not start them on this folder.'
+  if (fates.rebuild > 0) {
     return 'Nothing is lost if the orders are rebuilt: stop the orders role, delete orders.sqlite, then start these machines.'
   }
-  if (changed > 0) return 'Nothing is lost; see whether what changed is what you want.'
-  return 'Nothing changes.'
+  if (fates.changed === 0) return 'Nothing changes.'
+  const isApart = groups.some(({ replayed }) => replayed.some(({ kind }) => kind !== 'no-journal'))
+  return isApart
+    ? 'Nothing is lost, but verify will find snapshots that are not what their journals lead to: add a migration.'
+    : 'Nothing is lost; see whether what changed is what you want.'
 }

@@ -1,30 +1,76 @@
 /** Starts the orders role: order host, order service, HTTP API and page. */
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { createCensus } from './actors/census.ts'
 import { createDeadLetterList } from './actors/dead-letter-list.ts'
 import { createDeadLetterService } from './actors/dead-letter-service.ts'
-import { startOrderHost } from './actors/order-host.ts'
+import { startOrderHost, type OrderHost } from './actors/order-host.ts'
 import { createOrderService } from './actors/order-service.ts'
-import { createOrderStore } from './actors/order-store.ts'
+import { createOrderStore, type OrderStore } from './actors/order-store.ts'
+import type { Orders } from './actors/orders.ts'
+import { createPeers } from './actors/peers.ts'
 import { createProgress } from './actors/progress.ts'
 import type { Report } from './actors/report.ts'
 import type { Role } from './actors/role.ts'
-import { createOrdersApp } from './http/app.ts'
-import { listen } from './http/listen.ts'
+import { createOrdersApp, type Hosts } from './http/app.ts'
+import { createDoor, type Door } from './http/door.ts'
+import { listen, type Listening } from './http/listen.ts'
 import { createGuard } from './http/origin.ts'
+import { createSharedOrders } from './http/shared-orders.ts'
 import { createInspectorCalls } from './inspect/inspector.ts'
 import { createPage } from './inspect/page.ts'
 import type { Started } from './local-roles.ts'
 import { createPizzaMachine } from './machines/pizza.machine.ts'
-import { listenOrStop, type Parts } from './role-parts.ts'
+import type { Parts } from './role-parts.ts'
 
 export async function startOrders(parts: Parts): Promise<Started> {
   const { config, log, logger, recipe, topics } = parts
   const store = createOrderStore(join(config.dataDir, 'orders.sqlite'))
-  const groupId = `${config.groupId}.orders`
-  const role = await startOrderHost({ ...config, log, logger, store, recipe, topics, groupId })
-  const orders = createOrderService({ log, host: role, store, topics })
-  const { host, port, countMax } = config.http
+  const door = createDoor()
+  // First the port: other hosts are told of it when this one joins them.
+  const listening = await openDoor(parts, door).catch((error: unknown) => {
+    store.close()
+    throw error
+  })
+  try {
+    const groupId = `${config.groupId}.orders`
+    const address = toAddress(parts, listening)
+    const role = await startOrderHost({ ...config, log, logger, store, recipe, topics, groupId, address })
+    const { app, upgrade } = createApp(parts, { role, store, groupId, address })
+    door.open(app, upgrade)
+    return { role, listening, close: () => store.close() }
+  } catch (error) {
+    await listening.close()
+    store.close()
+    throw error
+  }
+}
+
+function openDoor({ config }: Parts, { app, upgrade }: Door): Promise<Listening> {
+  const { host, port } = config.http
+  return listen(app, { host, port, drainMs: config.drainMs, upgrade })
+}
+
+/** Where other hosts reach this one. A server that listens on every network says by which name. */
+function toAddress({ config: { http } }: Parts, { url }: Listening): string {
+  if (http.advertisedUrl !== undefined) return http.advertisedUrl
+  return /^(?:0\.0\.0\.0|::)$/.test(http.host) ? url.replace('//localhost:', `//${hostname()}:`) : url
+}
+
+interface Running {
+  readonly role: OrderHost
+  readonly store: OrderStore
+  readonly groupId: string
+  readonly address: string
+}
+
+function createApp(parts: Parts, running: Running) {
+  const { config, log, logger, recipe, topics } = parts
+  const { role, store } = running
+  const own = createOrderService({ log, host: role, store, topics })
+  const hosts = topics.snapshots === undefined ? undefined : createHosts(parts, running, own)
+  const orders = hosts ? createSharedOrders(hosts) : own
+  const { host, countMax } = config.http
   const guard = createGuard({ host, token: config.page.token() })
   const newOrdersMax = config.page.inspectorOrdersMax
   const list = createDeadLetterList(log, topics.deadLetters)
@@ -53,15 +99,21 @@ export async function startOrders(parts: Parts): Promise<Started> {
     logger,
     guard,
     scrape,
+    ...(hosts && { hosts }),
     page: { show: page.show, routes },
   })
   app.once('closing', () => {
     page.close()
     inspector.close()
   })
-  const { drainMs } = config
-  const { upgrade } = inspector
-  return listenOrStop({ role, close: () => store.close() }, () => listen(app, { host, port, drainMs, upgrade }))
+  return { app, upgrade: inspector.upgrade }
+}
+
+function createHosts({ log, topics }: Parts, { role, groupId, address }: Running, own: Orders): Hosts {
+  const { partitions } = topics
+  const isHere = (partition: number): boolean => role.gate.has(partition)
+  const peers = createPeers({ log, groupId, self: address, partitions, isHere })
+  return { own, peers, owned: () => role.gate.partitions }
 }
 
 /** The report of the reporter in this process, or of one that runs elsewhere. */

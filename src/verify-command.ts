@@ -50,12 +50,14 @@ export async function runVerify(config: Config, log: EventLog, output: VerifyOut
 }
 
 function printVerdict(verdict: Verdict, output: VerifyOutput, found: { hasOrders: boolean; hasReport: boolean }): void {
-  const { orders, records, ambiguous, differences } = verdict
+  const { orders, records, ambiguous, tooOld, isReportTooOld, differences } = verdict
   for (const { where, what } of differences.slice(0, listedMax)) output.print(`${where}: ${what}`)
   if (differences.length > listedMax) output.print(`… and ${differences.length - listedMax} more`)
   if (!found.hasOrders) output.print('There is no orders.sqlite here: only the cheese report was compared.')
   if (!found.hasReport) output.print('There is no report.sqlite here: only the orders were compared.')
   if (ambiguous > 0) output.print(`${ambiguous} orders have a topping in two partitions and could not be compared.`)
+  if (tooOld > 0) output.print(`${tooOld} orders are too old to compare: the log has deleted some of their records.`)
+  if (isReportTooOld) output.print('The cheese report is too old to compare: the log has deleted records it counts.')
   const result = differences.length === 0 ? 'no difference' : `${differences.length} differences`
-  output.print(`Compared ${orders} orders with ${records} records of the log: ${result}.`)
+  output.print(`Compared ${orders - tooOld - ambiguous} orders with ${records} records of the log: ${result}.`)
 }

@@ -83,11 +83,18 @@ interface Cursor {
   readonly index: number
 }
 
-/** Reads an event's id; `undefined` when it comes from before a rebuild: the reader then begins anew. */
-function parseId(id: string, epoch: string): Cursor | undefined {
-  const match = /^([0-9a-f]{8})\.(\d{1,15})\.(\d{1,15})$/.exec(id)
-  if (match === null) throw badCursor('begin with live events')
-  return match[1] === epoch ? { seq: Number(match[2]), index: Number(match[3]) } : undefined
+/**
+ * Reads an event's id, or those of several hosts joined by `~`: each takes its own.
+ * @returns `undefined` when none is of this store, or of it before a rebuild: the reader then begins anew.
+ */
+function parseId(ids: string, epoch: string): Cursor | undefined {
+  let found: Cursor | undefined
+  for (const id of ids.split('~')) {
+    const match = /^([0-9a-f]{8})\.(\d{1,15})\.(\d{1,15})$/.exec(id)
+    if (match === null) throw badCursor('begin with live events')
+    if (match[1] === epoch) found = { seq: Number(match[2]), index: Number(match[3]) }
+  }
+  return found
 }
 
 /** The version in an event's id of one order. */

@@ -13,7 +13,7 @@ export interface PartitionLag {
 }
 
 /** The topics each role reads. */
-function topicsOfRoles(topics: Topics): Map<string, readonly string[]> {
+export function topicsOfRoles(topics: Topics): Map<string, readonly string[]> {
   const reads = new Map<string, readonly string[]>([['orders', [topics.orders, ...topics.toppingOf.keys()]]])
   for (const [topping, { from }] of topics.stages) reads.set(topping, [from])
   const cheese = topics.stages.get('cheese')

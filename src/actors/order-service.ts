@@ -6,8 +6,6 @@
  * Q3: reading never wakes a passivated order.
  * Q4: it answers for the partitions that its host owns; the store may hold others, as of an earlier time (order-store.ts S3).
  */
-import { createHash } from 'node:crypto'
-import { v7 as uuidv7 } from 'uuid'
 import { LogError, type Coordinates, type EventLog, type Positions } from '../log/event-log.ts'
 import { placeKey } from '../log/placement.ts'
 import { printOrder } from '../records.ts'
@@ -15,6 +13,7 @@ import type { Topics } from '../topics.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { createFeed } from './feed.ts'
 import { entriesAfter } from './live-order.ts'
+import { createOrderId, toKeyedOrderId } from './order-id.ts'
 import { parseEnvelope, toSnapshot, type JournalEntry } from './order-envelope.ts'
 import type { OrderHost } from './order-host.ts'
 import type { OrderStore, StoredOrder } from './order-store.ts'
@@ -175,8 +174,8 @@ export function createOrderService(options: OrderServiceOptions): Orders {
 
   return {
     async place({ count, idempotencyKey }) {
-      if (idempotencyKey !== undefined) return placeOnce(toOrderId(hashKey(idempotencyKey)), count)
-      const order_id = toOrderId(uuidv7(undefined, new Uint8Array(16)))
+      if (idempotencyKey !== undefined) return placeOnce(toKeyedOrderId(idempotencyKey), count)
+      const order_id = createOrderId()
       await append(order_id, count)
       return { order_id, replayed: false }
     },
@@ -252,19 +251,6 @@ async function readRecord(log: EventLog, { topic, partition, offset }: Coordinat
     throw toUnavailable(error)
   }
   return null
-}
-
-/** A UUID's 16 bytes read as one decimal integer. */
-function toOrderId(uuid: Uint8Array): string {
-  return BigInt(`0x${Buffer.from(uuid).toString('hex')}`).toString()
-}
-
-/** A version 8 UUID (RFC 9562) made from an idempotency key, so that every instance gives the same key the same order. */
-function hashKey(key: string): Uint8Array {
-  const bytes = createHash('sha256').update(`idempotency-key:${key}`).digest().subarray(0, 16)
-  bytes[6] = (bytes[6]! & 0x0f) | 0x80
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80
-  return bytes
 }
 
 function parseCursor(cursor: string): { placedAt: number; orderId: string } {

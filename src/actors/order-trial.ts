@@ -5,7 +5,7 @@
  * Y1: what the store has plus what the log holds after it is the state of the shop at the end of the log, however old the store
  *     is, and without any store when the log is whole. Where records between the two were deleted it says so (`isComplete`).
  * Y2: what the host refused is no part of an order, although it can be read: the dead letters say which records these are.
- * Y3: a record that was tried stays taken: those tried after it meet the orders as they would be then.
+ * Y3: `try` leaves no trace. What was taken by `take` stays, so that what is tried after it meets the orders as they would be then.
  */
 import type { AppendRecord, Coordinates, EventLog, LogRecord } from '../log/event-log.ts'
 import { placeKey } from '../log/placement.ts'
@@ -36,13 +36,15 @@ export interface OrderTrialOptions {
 
 /** What the order host would do with a record. */
 export type Tried =
-  | { readonly outcome: 'takes'; readonly entry: JournalEntry; readonly order: LiveOrder }
+  | { readonly outcome: 'takes'; readonly entry: JournalEntry }
   | { readonly outcome: 'ignores' }
   | { readonly outcome: 'refuses'; readonly why: string }
 
 export interface OrderTrial {
   /** Tries a record as if it were appended now. */
-  take(record: AppendRecord): Promise<Tried>
+  try(record: AppendRecord): Promise<Tried>
+  /** Takes a record that will be appended, if its topic is one that the host reads. */
+  take(record: AppendRecord): Promise<void>
   /** An order as it is, or would be after what was tried. */
   find(orderId: string): LiveOrder | undefined
   /** Whether all that the order could have taken is in the store or still on the log. */
@@ -91,28 +93,39 @@ export async function createOrderTrial(options: OrderTrialOptions): Promise<Orde
   await settle()
 
   const next = new Map<string, number>()
+  const toNext = ({ topic, key, value }: AppendRecord): LogRecord => {
+    const partition = placeKey(key ?? '', partitions)
+    const offset = next.get(`${topic}/${partition}`) ?? ends.get(topic)![partition]!
+    next.set(`${topic}/${partition}`, offset + 1)
+    return { topic, partition, offset, key: toBuffer(key), value: toBuffer(value), timestampMs: Date.now() }
+  }
+  const apply = async (record: LogRecord): Promise<Tried> => {
+    const orderId = orderIdIn(record.value) ?? ''
+    const before = cache.get(orderId)?.version ?? 0
+    delete last.refusal
+    router.apply([record])
+    await settle()
+    if (last.refusal !== undefined) return { outcome: 'refuses', why: last.refusal }
+    const order = cache.get(orderId)
+    const entry = order && entriesAfter(order, before)[0]
+    return entry === undefined ? { outcome: 'ignores' } : { outcome: 'takes', entry }
+  }
+
   return {
     find: (orderId) => cache.get(orderId),
     isComplete(orderId) {
       const home = placeKey(orderId, partitions)
       return read.every((topic) => (starts.get(topic)?.[home] ?? 0) <= (stored.get(topic)?.get(home) ?? 0))
     },
-    async take({ topic, key, value }) {
-      const partition = placeKey(key ?? '', partitions)
-      const offset = next.get(`${topic}/${partition}`) ?? ends.get(topic)![partition]!
-      next.set(`${topic}/${partition}`, offset + 1)
-      const record = { topic, partition, offset, key: toBuffer(key), value: toBuffer(value), timestampMs: Date.now() }
+    async try(appended) {
+      const record = toNext(appended)
+      const tried = await apply(record)
       const order = cache.get(orderIdIn(record.value) ?? '')
-      const before = order?.version ?? 0
-      delete last.refusal
-      router.apply([record])
-      await settle()
-      if (last.refusal !== undefined) return { outcome: 'refuses', why: last.refusal }
-      const after = cache.get(orderIdIn(record.value) ?? '')
-      const entry = after && entriesAfter(after, before)[0]
-      return after === undefined || entry === undefined
-        ? { outcome: 'ignores' }
-        : { outcome: 'takes', entry, order: after }
+      if (tried.outcome === 'takes' && order !== undefined) cache.repair(order, [record])
+      return tried
+    },
+    async take(appended) {
+      if (read.includes(appended.topic)) await apply(toNext(appended))
     },
   }
 }

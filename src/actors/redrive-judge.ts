@@ -76,7 +76,7 @@ async function askOrders({ topics, trial }: JudgeOptions, record: AppendRecord):
   const role = 'orders'
   const topping = topics.toppingOf.get(record.topic)
   const value = toBuffer(record.value)
-  const tried = await trial.take(record)
+  const tried = await trial.try(record)
   const orderId = attempt(() => (topping === undefined ? parseOrder(value) : parseTopped(value, topping)).order_id)
   if (tried.outcome === 'takes') {
     const { pizza, count } = tried.entry

@@ -107,7 +107,9 @@ export async function planOne(
   const record = toRedriven(id, original.record)
   const judge = { topics, recipe, trial, ...(reportStore && { reportStore }) }
   const { isWorthIt, text, effects } = await judgeRedrive(judge, letter.role, record)
-  return isWorthIt ? { id, letter, isRefused: false, text, effects, record } : refuse(text, effects)
+  if (!isWorthIt) return refuse(text, effects)
+  await trial.take(record)
+  return { id, letter, isRefused: false, text, effects, record }
 }
 
 /** Does what a plan allows, telling of each dead letter as it goes. Safe to repeat (X2). @throws LogError when the log cannot take more. */

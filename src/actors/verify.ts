@@ -2,17 +2,20 @@
  * Verify. Reads the log, folds every order from its records, and compares with what the shop wrote down: snapshots, journals and
  * the cheese report (P4, P7). Works beside a running shop, on the cut of its newest checkpoint.
  *
+ * An order is too old to compare when the log has deleted one of the records it was made from, which its journal names. Its journal
+ * must lead to its snapshot all the same.
+ *
  * Large logs are folded in parts, so memory is bounded by `ordersPerPart` and not by the number of orders.
  */
 import { isDeepStrictEqual } from 'node:util'
-import type { EventLog, LogRecord, Positions } from '../log/event-log.ts'
+import type { Coordinates, EventLog, LogRecord, Positions } from '../log/event-log.ts'
 import { createOrderMachine } from '../machines/order.machine.ts'
 import type { Recipe } from '../menu.ts'
 import { parsePizza, parseTopped } from '../records.ts'
 import type { Topics } from '../topics.ts'
 import { createFold, type Fold } from './fold.ts'
 import type { OrderMachine } from './live-order.ts'
-import { parseEnvelope, type OrderSnapshot } from './order-envelope.ts'
+import { parseEnvelope, type JournalEntry, type OrderSnapshot } from './order-envelope.ts'
 import { foldJournal } from './order-view.ts'
 import type { OrderStore, StoredOrder } from './order-store.ts'
 import type { ReportStore } from './report-store.ts'
@@ -29,6 +32,10 @@ export interface Verdict {
   readonly records: number
   /** Orders whose log has two answers (fold.ts, G2); only counted. */
   readonly ambiguous: number
+  /** Orders of which the log has deleted records; only counted. */
+  readonly tooOld: number
+  /** The log has deleted records that the cheese report counts, so it is not compared. */
+  readonly isReportTooOld: boolean
   readonly differences: readonly Difference[]
 }
 
@@ -55,6 +62,8 @@ export async function verify(options: VerifyOptions): Promise<Verdict> {
   return {
     orders: parts.reduce((sum, part) => sum + part.orders, 0),
     ambiguous: parts.reduce((sum, part) => sum + part.ambiguous, 0),
+    tooOld: parts.reduce((sum, part) => sum + part.tooOld, 0),
+    isReportTooOld: parts.some(({ isReportTooOld }) => isReportTooOld),
     records: progress.read,
     differences: parts.flatMap((part) => part.differences),
   }
@@ -73,14 +82,27 @@ async function verifyOrders(options: VerifyOptions, store: OrderStore, progress:
   progress.expect(positions, [topics.orders, ...topics.toppingOf.keys()], parts)
   const differences: Difference[] = []
   let ambiguous = 0
+  let tooOld = 0
   for (let part = 0; part < parts; part++) {
     const isMine = (orderId: string): boolean => parts === 1 || hashId(orderId) % parts === part
     const fold = createFold(recipe, machine, isMine)
     await readInto(fold, options, positions, refused, progress)
+    const isDeleted = await readDeleted(options, [topics.orders, ...topics.toppingOf.keys()])
     for (const stored of store.all()) {
       if (!isMine(stored.order_id)) continue
-      if (fold.isAmbiguous(stored.order_id)) ambiguous++
-      else differences.push(...compareOrder(machine, store, fold, stored))
+      const where = stored.order_id
+      if (fold.isAmbiguous(where)) {
+        ambiguous++
+        continue
+      }
+      const entries = store.journal(where).flatMap((chunk) => chunk.entries)
+      const isTooOld = entries.some(isDeleted)
+      if (isTooOld) tooOld++
+      else if (!fold.has(where)) {
+        differences.push({ where, what: 'is in the store and not on the log' })
+        continue
+      } else differences.push(...compareWithLog(fold, stored))
+      differences.push(...compareWithJournal(machine, stored, entries))
     }
     for (const orderId of fold.orderIds) {
       if (store.load(orderId) === undefined)
@@ -88,7 +110,7 @@ async function verifyOrders(options: VerifyOptions, store: OrderStore, progress:
     }
   }
   held.release()
-  return { orders: preparing + ready, ambiguous, differences }
+  return { orders: preparing + ready, ambiguous, tooOld, isReportTooOld: false, differences }
 }
 
 async function readInto(
@@ -110,19 +132,27 @@ async function readInto(
   }
 }
 
-function compareOrder(machine: OrderMachine, store: OrderStore, fold: Fold, stored: StoredOrder): Difference[] {
+/** Whether the log has deleted a record. Asked after reading: what is deleted meanwhile was perhaps not read. */
+async function readDeleted({ log }: VerifyOptions, topics: readonly string[]): Promise<(at: Coordinates) => boolean> {
+  const starts = await log.starts(topics)
+  return ({ topic, partition, offset }) => offset < (starts.get(topic)?.[partition] ?? 0)
+}
+
+function compareWithLog(fold: Fold, { order_id: where, envelope }: StoredOrder): Difference[] {
+  const snapshot = plain(parseEnvelope(envelope, where).snapshot)
+  const expected = plain(fold.snapshot(where))
+  if (isDeepStrictEqual(snapshot, expected)) return []
+  return [{ where, what: `snapshot differs from the log: stored ${brief(snapshot)}, log says ${brief(expected)}` }]
+}
+
+function compareWithJournal(
+  machine: OrderMachine,
+  stored: StoredOrder,
+  entries: readonly JournalEntry[],
+): Difference[] {
   const where = stored.order_id
-  if (!fold.has(where)) return [{ where, what: 'is in the store and not on the log' }]
   const snapshot = plain(parseEnvelope(stored.envelope, where).snapshot)
   const differences: Difference[] = []
-  const expected = plain(fold.snapshot(where))
-  if (!isDeepStrictEqual(snapshot, expected)) {
-    differences.push({
-      where,
-      what: `snapshot differs from the log: stored ${brief(snapshot)}, log says ${brief(expected)}`,
-    })
-  }
-  const entries = store.journal(where).flatMap((chunk) => chunk.entries)
   if (entries.length !== stored.version) {
     differences.push({ where, what: `journal has ${entries.length} events, the snapshot took ${stored.version}` })
   } else if (!isDeepStrictEqual(plain(foldJournal(machine, where, entries)), snapshot)) {
@@ -154,13 +184,16 @@ async function verifyReport(options: VerifyOptions, store: ReportStore, progress
     }
     expected.set(topped.choice, (expected.get(topped.choice) ?? 0) + 1)
   }
+  const starts = await options.log.starts([topic])
+  const isReportTooOld = (starts.get(topic) ?? []).some((start) => start > 0)
+  if (isReportTooOld) return { orders: 0, ambiguous: 0, tooOld: 0, isReportTooOld, differences: [] }
   const differences = [...new Set([...found.keys(), ...expected.keys()])].flatMap((choice): Difference[] => {
     const [has, wanted] = [found.get(choice) ?? 0, expected.get(choice) ?? 0]
     return has === wanted
       ? []
       : [{ where: 'report', what: `${choice}: the report counts ${has}, the log says ${wanted}` }]
   })
-  return { orders: 0, ambiguous: 0, differences }
+  return { orders: 0, ambiguous: 0, tooOld: 0, isReportTooOld, differences }
 }
 
 function attempt<T>(parse: () => T): T | undefined {

@@ -8,10 +8,12 @@ import express, { type Express, type RequestHandler } from 'express'
 import helmet, { type HelmetOptions } from 'helmet'
 import type { DeadLetters } from '../actors/dead-letter-service.ts'
 import type { Orders } from '../actors/orders.ts'
+import type { Peers } from '../actors/peers.ts'
 import type { Report } from '../actors/report.ts'
 import { createDeadLetterRoutes } from './dead-letters.ts'
 import { createEventsRoutes } from './events.ts'
-import type { HttpLogger, Route } from './exchange.ts'
+import { pathPart, type HttpLogger, type Route } from './exchange.ts'
+import { createForward, type Forward } from './forward.ts'
 import { createHealthRoutes, type Readiness } from './health.ts'
 import { createIndexRoutes } from './index-page.ts'
 import { createMetricsRoutes, type Scrape } from './metrics.ts'
@@ -19,6 +21,8 @@ import { createOrderHistoryRoutes } from './order-history.ts'
 import { createOrderListRoutes } from './order-list.ts'
 import { createOrderRoutes } from './order.ts'
 import { createGuard, type Guard } from './origin.ts'
+import { createOwnRoutes } from './own.ts'
+import { isOrderId } from './parse.ts'
 import { createErrorHandler, createMethodNotAllowed, notFound, ProblemError } from './problem.ts'
 import { createReportRoutes } from './report.ts'
 import { streamLimits, type StreamLimits } from './sse.ts'
@@ -33,8 +37,18 @@ export interface OrdersAppOptions {
   /** Who may place orders from a browser (default: whoever is on the same site as a server on loopback). */
   readonly guard?: Guard
   readonly scrape: Scrape
+  /** How this host answers together with others; absent where it is the only one. */
+  readonly hosts?: Hosts
   /** What browsers get at `/`, and the calls behind it. */
   readonly page?: { readonly show: RequestHandler; readonly routes: readonly Route[] }
+}
+
+export interface Hosts {
+  /** The orders of this host alone; `orders` are those of all. */
+  readonly own: Orders
+  readonly peers: Peers
+  /** Partition numbers this host owns. */
+  readonly owned: () => readonly number[]
 }
 
 export interface ReportAppOptions {
@@ -93,19 +107,35 @@ export function createOrdersRoutes(options: OrdersAppOptions, closing: AbortSign
     streams = streamLimits,
     page,
     scrape,
+    hosts,
     guard = createGuard({ host: '127.0.0.1' }),
   } = options
-  const routes = [
-    ...createOrderRoutes({ orders, ...limits, closing, guard }),
+  const forward = hosts && createForward({ peers: hosts.peers, ...limits, closing })
+  const ofOrders = [
+    ...createOrderRoutes({ orders, ...limits, closing, guard, ...(forward && { forward }) }),
     ...createOrderListRoutes({ orders, ...limits }),
-    ...createEventsRoutes({ orders, limits: streams, closing }),
+    ...createEventsRoutes({ orders, limits: streams, closing, ...(hosts && { own: hosts.own }) }),
     ...createOrderHistoryRoutes({ orders }),
+  ]
+  const routes = [
+    ...(forward === undefined ? ofOrders : ofOrders.map((route) => answeredByOwner(route, forward))),
+    ...(hosts ? createOwnRoutes({ orders: hosts.own, owned: hosts.owned, ...limits }) : []),
     ...createDeadLetterRoutes({ deadLetters, ...limits }),
     ...createHealthRoutes(() => orders.readiness()),
     ...createMetricsRoutes(scrape),
     ...(page?.routes ?? []),
   ]
   return [...routes, ...createIndexRoutes(routes, page?.show)]
+}
+
+/** What is about one order is answered by the host that owns it. */
+function answeredByOwner(route: Route, forward: Forward): Route {
+  if (route.method !== 'GET' || !route.path.startsWith('/order/:id')) return route
+  const ask: RequestHandler = async (req, res, next) => {
+    const orderId = pathPart(req, 'id')
+    if (!isOrderId(orderId) || forward.isHere(orderId) || !(await forward.answer(orderId, req, res))) next()
+  }
+  return { ...route, handle: [ask, route.handle].flat() }
 }
 
 /** Every route of the report app. */

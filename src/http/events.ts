@@ -9,6 +9,8 @@ import { openStream, pump, type StreamLimits } from './sse.ts'
 
 export interface EventsRoutesOptions {
   readonly orders: Orders
+  /** The orders of this host alone, where there are others. */
+  readonly own?: Orders
   readonly limits: StreamLimits
   /** Aborts when the server closes; every stream then ends. */
   readonly closing: AbortSignal
@@ -18,7 +20,7 @@ export interface EventsRoutesOptions {
 const headDelayMsMax = 250
 
 export function createEventsRoutes(options: EventsRoutesOptions): Route[] {
-  const { orders, limits } = options
+  const { orders, own, limits } = options
   let open = 0
   const counted = (follow: (req: Request, res: Response) => Promise<void>) => async (req: Request, res: Response) => {
     if (open >= limits.streamsMax) {
@@ -51,8 +53,17 @@ export function createEventsRoutes(options: EventsRoutesOptions): Route[] {
         await stream(options, req, res, { orderId, ready: order.status === 'ready' })
       }),
     },
+    ...(own === undefined
+      ? []
+      : [{ ...ownEvents, handle: counted((req, res) => stream({ ...options, orders: own }, req, res, {})) }]),
   ]
 }
+
+const ownEvents = {
+  method: 'GET',
+  path: '/own/events',
+  summary: 'Streams what happens to the orders of the partitions this instance owns; one instance asks another.',
+} as const
 
 async function stream(
   { orders, limits, closing }: EventsRoutesOptions,

@@ -4,7 +4,7 @@
  * N1: `close` ends event streams and waits first, then takes what is idle off the line, and lets every other answer finish.
  * N2: `close` ends within `drainMs` whatever callers do: a socket without a request would keep node:http open for minutes.
  */
-import type { Express, Request, RequestHandler, Response } from 'express'
+import type { Express } from 'express'
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -52,8 +52,14 @@ export class ListenError extends Error {
 /** Above the 60 s of common reverse proxies: the side that reuses a connection must be the first to drop it. */
 const keepAliveMs = 65_000
 
+/** What answers on a port: an Express app, or a door in front of one (door.ts). */
+export interface App {
+  (req: IncomingMessage, res: ServerResponse, next: () => void): void
+  emit(event: 'closing'): unknown
+}
+
 /** Listens. @throws ListenError */
-export async function listen(app: Express, options: ListenOptions): Promise<Listening> {
+export async function listen(app: App | Express, options: ListenOptions): Promise<Listening> {
   const { host, port, portFlag = '--port', drainMs = 10_000 } = options
   let inFlight = 0
   let onIdle: (() => void) | undefined
@@ -75,7 +81,7 @@ export async function listen(app: Express, options: ListenOptions): Promise<List
       // Express would answer in HTML what it cannot even route, such as `GET http://[`.
       const lastResort = () =>
         sendProblem(res, { name: 'malformed-request', detail: 'The address cannot be read.' }, '/')
-      void (app as RequestHandler)(req as Request, res as Response, lastResort)
+      ;(app as App)(req, res, lastResort)
     },
   )
   server.on('clientError', refuse)

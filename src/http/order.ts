@@ -1,8 +1,10 @@
 /** Order. `POST /order/{count}` places one; `GET /order/{id}` shows it, at once or when it is ready (`Prefer: wait`). */
 import type { Request, RequestHandler, Response } from 'express'
 import type { OutgoingHttpHeaders } from 'node:http'
+import { toKeyedOrderId } from '../actors/order-id.ts'
 import type { Orders, OrderView } from '../actors/orders.ts'
 import { bodyBytesMax, createExchangeSignal, isBodyNegligible, pathPart, sendJson, type Route } from './exchange.ts'
+import type { Forward } from './forward.ts'
 import type { Guard } from './origin.ts'
 import { isNotModified, isOrderId, parseCount, parseIdempotencyKey, parseWait } from './parse.ts'
 import { ProblemError, stopping } from './problem.ts'
@@ -13,6 +15,8 @@ export interface OrderRoutesOptions {
   readonly waitMsMax: number
   /** Who may place orders from a browser. */
   readonly guard: Guard
+  /** Lets the owner of an order answer; absent where this host owns all. */
+  readonly forward?: Forward
   /** Aborts when the server closes; waiting answers are then given up. */
   readonly closing: AbortSignal
 }
@@ -49,10 +53,19 @@ export function unknownOrder(id: string): ProblemError {
   )
 }
 
-async function place({ orders, countMax, guard }: OrderRoutesOptions, req: Request, res: Response): Promise<void> {
+async function place(
+  { orders, countMax, guard, forward }: OrderRoutesOptions,
+  req: Request,
+  res: Response,
+): Promise<void> {
   guard.checkApi(req)
   const count = parseCount(pathPart(req, 'count'), countMax)
   const idempotencyKey = parseIdempotencyKey(req.get('idempotency-key'))
+  if (forward !== undefined && idempotencyKey !== undefined) {
+    // Whether the key was used before is its owner's to say. A new order without one is put on the log by whoever is asked.
+    const orderId = toKeyedOrderId(idempotencyKey)
+    if (!forward.isHere(orderId) && (await forward.answer(orderId, req, res))) return
+  }
   const { order_id, replayed } = await orders.place(
     idempotencyKey === undefined ? { count } : { count, idempotencyKey },
   )

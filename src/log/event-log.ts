@@ -107,6 +107,11 @@ export interface Consumer {
    * this member or another. Those it does not own are passed over.
    */
   renounce(partitions: readonly number[]): void
+  /**
+   * Leaves the group without waiting for the running handler or for a callback: nothing that they do counts any more, and whoever gets
+   * the partitions is given their records again. For a supervisor whose handler hangs; resolves a `stop` that waits for it.
+   */
+  abandon(): void
   /** Delivers nothing more, waits for the running handler, commits (mode `group`), leaves the group. Safe to call twice. */
   stop(): Promise<void>
 }

@@ -36,7 +36,7 @@ export interface KafkaConsumerContext {
 export interface KafkaConsumer extends Consumer {
   start(): void
   /** Ends the loop as a crash would: no commit, no leave. */
-  abandon(): void
+  crash(): void
 }
 
 const backOffMsMin = 20
@@ -58,7 +58,9 @@ export function createKafkaConsumer(
   /** Of those held, what the owner gives back. */
   const renounced = new Set<number>()
   let lost: PromiseWithResolvers<void> | undefined
-  let finished: Promise<void> | undefined
+  let leaving: Promise<void> | undefined
+  /** Resolves when the loop has ended, or nobody waits for it any more. */
+  const ended = Promise.withResolvers<void>()
 
   const group: KafkaGroup = createKafkaGroup({
     client,
@@ -158,6 +160,7 @@ export function createKafkaConsumer(
     const batch = cursors.collect()
     if (batch.records.length === 0) return false
     await options.onBatch(batch.records)
+    if (state === 'abandoned') return true
     const moved = cursors.advance(batch)
     if (options.positions === 'group')
       for (const { topic, partition, position } of moved) keeper.move(topic, partition, position)
@@ -192,6 +195,22 @@ export function createKafkaConsumer(
     held = []
   }
 
+  /** Ends the loop where it is; what a handler or a callback still does, counts for nothing. */
+  function cut(): void {
+    state = 'abandoned'
+    keeper.forget()
+    held = []
+    target = []
+    lost?.resolve()
+    sleeper.wake()
+    ended.resolve()
+  }
+
+  async function leave(): Promise<void> {
+    await group.stop()
+    await client.close()
+  }
+
   return {
     assigned: () => held,
     commit,
@@ -206,21 +225,19 @@ export function createKafkaConsumer(
     },
     start() {
       group.start()
-      finished = run()
+      void run().then(ended.resolve)
     },
+    abandon: cut,
     async stop() {
       if (isRunning()) state = 'stopping'
       sleeper.wake()
-      await finished
-      await group.stop()
-      await client.close()
+      await ended.promise
+      await (leaving ??= leave())
     },
-    abandon() {
-      state = 'abandoned'
-      keeper.forget()
+    crash() {
+      cut()
       group.abandon()
       client.destroy()
-      sleeper.wake()
     },
   }
 }

@@ -90,7 +90,11 @@ export function createKafkaLog(options: KafkaLogOptions): KafkaLog {
         await consumer.stop()
         consumers.delete(consumer)
       }
-      return { ...consumer, stop }
+      const abandon = () => {
+        consumer.abandon()
+        void stop()
+      }
+      return { ...consumer, abandon, stop }
     },
     read: (at, range) => read(client, topics, at, range, times),
     starts: (names) => topics.offsets(names, 'earliest'),
@@ -119,7 +123,7 @@ export function createKafkaLog(options: KafkaLogOptions): KafkaLog {
     },
     crash() {
       closing ??= Promise.resolve()
-      for (const consumer of consumers) consumer.abandon()
+      for (const consumer of consumers) consumer.crash()
       client.destroy()
     },
   }

@@ -48,7 +48,7 @@ export interface LocalConsumer extends Consumer {
   /** Members or owners of the group changed. */
   notifyGroup(): void
   /** Ends the loop as a crash would: no commit, no leave. */
-  abandon(): void
+  crash(): void
 }
 
 export interface LocalConsumerOptions {
@@ -70,12 +70,13 @@ export function createLocalConsumer(local: LocalConsumerOptions, options: Consum
   const membership = createMembership(store, options, cursors, report)
   const { commit } = membership
   const positions = createPositionKeeper({ commit, schedule, commitMs, onFenced: notifyGroup, onError: report })
-  let state: 'running' | 'stopping' | 'abandoned' = 'running'
+  let state: 'running' | 'stopping' | 'abandoned' | 'crashed' = 'running'
   let groupChanged = true
-  let finished: Promise<void> | undefined
+  /** Resolves when the loop has ended, or nobody waits for it any more. */
+  const ended = Promise.withResolvers<void>()
 
   const isRunning = () => state === 'running'
-  const isAbandoned = () => state === 'abandoned'
+  const isAbandoned = () => state === 'abandoned' || state === 'crashed'
 
   function notifyGroup(): void {
     groupChanged = true
@@ -125,10 +126,22 @@ export function createLocalConsumer(local: LocalConsumerOptions, options: Consum
       }
       if (isRunning()) await sleeper.sleep(delayMs)
     }
-    if (isAbandoned()) return
+    if (isAbandoned()) return dropOut()
     await positions.flush().catch(report)
     await membership.leave().catch(report)
     positions.forget()
+  }
+
+  /** Ends the loop where it is; what a handler or a callback still does, counts for nothing. */
+  function cut(as: 'abandoned' | 'crashed'): void {
+    state = as
+    positions.forget()
+    sleeper.wake()
+  }
+
+  /** Also at the end of an abandoned loop, which may have joined meanwhile. */
+  async function dropOut(): Promise<void> {
+    if (state !== 'crashed') await membership.leave().catch(report)
   }
 
   return {
@@ -146,21 +159,24 @@ export function createLocalConsumer(local: LocalConsumerOptions, options: Consum
     },
     async start() {
       await membership.join()
-      finished = run()
+      void run().then(ended.resolve)
+    },
+    abandon() {
+      cut('abandoned')
+      ended.resolve(dropOut())
     },
     async stop() {
       if (isRunning()) state = 'stopping'
       sleeper.wake()
-      await finished
+      await ended.promise
     },
     notifyRecords(topic, partition) {
       if (cursors.markNews(topic, partition)) sleeper.wakeForRecords()
     },
     notifyGroup,
-    abandon() {
-      state = 'abandoned'
-      positions.forget()
-      sleeper.wake()
+    crash() {
+      cut('crashed')
+      ended.resolve()
     },
   }
 }

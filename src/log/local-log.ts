@@ -113,7 +113,11 @@ export function createLocalLog({ backend, consumers, schedule, commitMs, recordB
         consumers.delete(consumer)
         throw error
       })
-      return { ...consumer, stop }
+      const abandon = () => {
+        consumer.abandon()
+        void stop()
+      }
+      return { ...consumer, abandon, stop }
     },
     async *read({ topic, partition }, { from, to }) {
       for (let next = from; next < to;) {

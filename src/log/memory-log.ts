@@ -276,7 +276,7 @@ export function createMemoryLog(options: MemoryLogOptions = {}): MemoryLog {
     ...createLocalLog({ backend, consumers, schedule, commitMs, recordBytesMax }),
     crash() {
       isCrashed = true
-      for (const consumer of consumers) consumer.abandon()
+      for (const consumer of consumers) consumer.crash()
       for (const consumer of consumers) consumers.delete(consumer)
       for (const [groupId, { members }] of storage.groups) {
         for (const [member, of] of members) if (of.handle === handle) removeMember(storage, groupId, member)

@@ -28,6 +28,8 @@ export interface SqliteGroups {
   /** @returns why the commit is refused, or undefined when it is written. */
   commit(commit: PositionsCommit): LogError | undefined
   committed(groupId: string, topics: readonly string[]): Positions
+  /** By partition, what every group has passed that reads the topic; missing where an expected one has no position. */
+  passed(topic: string, expected: readonly string[]): ReadonlyMap<number, number>
   /** A number that grows whenever members or owners of any group change. */
   changes(): number
   /** Processes that have members in any group. */
@@ -49,6 +51,7 @@ export function createSqliteGroups({ db, read }: SqliteFile): SqliteGroups {
     INSERT INTO positions (group_id, topic, partition, position) VALUES (?, ?, ?, ?)
     ON CONFLICT (group_id, topic, partition) DO UPDATE SET position = excluded.position`)
   const positionsOf = db.prepare('SELECT partition, position FROM positions WHERE group_id = ? AND topic = ?')
+  const positionsOn = db.prepare('SELECT group_id, partition, position FROM positions WHERE topic = ?')
   const countChange = db.prepare('UPDATE group_changes SET count = count + 1')
   const countOfChanges = db.prepare('SELECT count FROM group_changes')
 
@@ -104,6 +107,18 @@ export function createSqliteGroups({ db, read }: SqliteFile): SqliteGroups {
         }
         return new Map(topics.map((topic) => [topic, toPositions(topic)]))
       })
+    },
+    passed(topic, expected) {
+      const rows = positionsOn.all(topic) as { group_id: string; partition: number; position: number }[]
+      const least = new Map<number, number>()
+      for (const { partition, position } of rows) {
+        least.set(partition, Math.min(position, least.get(partition) ?? Infinity))
+      }
+      for (const partition of [...least.keys()]) {
+        const isThere = (name: string) => rows.some((row) => row.partition === partition && row.group_id === name)
+        if (!expected.every(isThere)) least.delete(partition)
+      }
+      return least
     },
     changes: () => (countOfChanges.get() as { count: number }).count,
     processes: () => (distinctProcesses.all() as { name: string }[]).map(({ name }) => name),

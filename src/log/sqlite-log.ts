@@ -17,6 +17,7 @@ import { scheduleOnLoop } from './local-schedule.ts'
 import { openSqliteFile } from './sqlite-file.ts'
 import { createSqliteGroups, type PositionsCommit } from './sqlite-groups.ts'
 import { createPresence } from './sqlite-presence.ts'
+import { createRetention, type RetentionOptions } from './sqlite-retention.ts'
 import { createSqliteRecords, type SqlitePartition } from './sqlite-records.ts'
 import { createWatch } from './sqlite-watch.ts'
 
@@ -35,6 +36,8 @@ export interface SqliteLogOptions {
   readonly pollMs?: number
   /** How long a write waits for another program's lock before it fails with `unavailable` (default 5 s). */
   readonly busyTimeoutMs?: number
+  /** Which old records to delete (default: none). Compacted topics are compacted all the same. */
+  readonly retention?: RetentionOptions
   /** Told of trouble that belongs to no call and no consumer. */
   readonly onError?: (error: unknown) => void
 }
@@ -58,6 +61,8 @@ export function createSqliteLog(options: SqliteLogOptions): EventLog {
   const onForeignCommit = () => records.forgetTails()
   const seen = { sqlite, groups, presence, consumers, onForeignCommit, onError }
   const watch = createWatch({ ...seen, schedule, pollMs, lookMs, heartbeatMs })
+  const keepAll = { readers: new Map(), settle: async () => {} }
+  const retention = createRetention(options.retention ?? keepAll, { sqlite, records, groups, schedule, onError })
   const partitionsOf = new Map<string, number>()
 
   const batcher = createBatcher<Write, Written>({
@@ -105,6 +110,7 @@ export function createSqliteLog(options: SqliteLogOptions): EventLog {
         return groups.join(groupId, presence.process)
       })
       watch.start()
+      retention.start()
       return member
     },
     leave: (groupId, member) => changeGroup(groupId, () => groups.leave(member)),
@@ -119,7 +125,7 @@ export function createSqliteLog(options: SqliteLogOptions): EventLog {
     // Members are not asked where they can be reached: state is not handed over from owner to owner here (no `claim`).
     owners: () => new Map(),
     async dispose() {
-      await batcher.idle()
+      await Promise.all([batcher.idle(), retention.stop()])
       watch.stop()
       // Waits for the syncs that appends still wait for, too; their descriptor is closed with the file.
       await sqlite.sync()

@@ -2,10 +2,10 @@
  * Records of the embedded log: one rowid table for each topic partition, so that an append goes to the right edge of a tree
  * without a second index, and offset = rowid - 1 is given by SQLite inside the write transaction.
  *
- * R1: whoever deletes old rows keeps the last one, or the rowid, and with it the offset, would begin again.
+ * R1: whoever deletes rows keeps the last one, or the rowid, and with it the offset, would begin again.
  */
 import type { StatementSync } from 'node:sqlite'
-import type { AppendRecord, Coordinates, LogRecord, TopicSpec } from './event-log.ts'
+import type { AppendRecord, Coordinates, LogRecord, TopicPartition, TopicSpec } from './event-log.ts'
 import { createPlacer, otherPartitionCount, unknownPartition, unknownTopic } from './local-append.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { createTail, type Tail } from './sqlite-tail.ts'
@@ -18,12 +18,18 @@ export interface SqlitePartition {
   readonly page: StatementSync
   readonly start: StatementSync
   readonly end: StatementSync
+  readonly oldest: StatementSync
+  readonly removeTo: StatementSync
   readonly tail: Tail
 }
 
 export interface SqliteRecords {
   ensureTopics(topics: readonly TopicSpec[]): Promise<void>
+  /** Whether the topic exists. */
+  has(topic: string): boolean
   partitionCount(topic: string): number
+  /** Every partition of a compacted topic. */
+  compacted(): TopicPartition[]
   /** Inserts one record; to be called inside a transaction. Adds the partition to `touched`. */
   insert(record: AppendRecord, timestampMs: number, touched: Set<SqlitePartition>): Coordinates
   /** Keeps a record that was inserted, once its transaction is committed, for this process's own readers. */
@@ -33,6 +39,20 @@ export interface SqliteRecords {
   page(topic: string, partition: number, from: number, recordsMax: number): LogRecord[]
   start(topic: string, partition: number): number
   end(topic: string, partition: number): number
+  /** The first record that is still there. */
+  oldest(topic: string, partition: number): { offset: number; timestampMs: number } | undefined
+  /** Deletes the oldest records, as far as all of this allows; inside a transaction. @returns how many. */
+  cut(topic: string, partition: number, range: CutRange): number
+  /** Deletes records that one between offsets `from` and `to` replaces, of a compacted topic; inside a transaction. @returns how many. */
+  compact(topic: string, partition: number, range: { from: number; to: number }): number
+}
+
+export interface CutRange {
+  /** Records from this offset on stay. */
+  readonly below: number
+  /** The first record that is not older stays, and all after it. */
+  readonly olderThanMs: number
+  readonly recordsMax: number
 }
 
 interface Topic {
@@ -54,6 +74,7 @@ export function createSqliteRecords(sqlite: SqliteFile): SqliteRecords {
   const topics = new Map<string, Topic>()
   const place = createPlacer()
   const findTopic = db.prepare('SELECT id, partitions FROM topics WHERE name = ?')
+  const compactedTopics = db.prepare('SELECT name, partitions FROM topics WHERE compacted = 1')
   const addTopic = db.prepare('INSERT INTO topics (name, partitions, compacted) VALUES (?, ?, ?)')
 
   function lookUp(name: string): Topic | undefined {
@@ -89,6 +110,8 @@ export function createSqliteRecords(sqlite: SqliteFile): SqliteRecords {
       page,
       start: db.prepare(`SELECT coalesce(min(seq) - 1, 0) AS at FROM ${table}`),
       end: db.prepare(`SELECT coalesce(max(seq), 0) AS at FROM ${table}`),
+      oldest: db.prepare(`SELECT seq, timestamp_ms AS timestampMs FROM ${table} ORDER BY seq LIMIT ?`),
+      removeTo: db.prepare(`DELETE FROM ${table} WHERE seq <= ?`),
       tail: createTail(),
     })
   }
@@ -101,6 +124,9 @@ export function createSqliteRecords(sqlite: SqliteFile): SqliteRecords {
     return topic === undefined
   }
 
+  const oldest = (topic: string, partition: number, recordsMax: number) =>
+    partitionOf(topic, partition).oldest.all(recordsMax) as { seq: number; timestampMs: number }[]
+
   const at = (statement: StatementSync) => read('read', () => (statement.get() as { at: number }).at)
 
   return {
@@ -112,7 +138,9 @@ export function createSqliteRecords(sqlite: SqliteFile): SqliteRecords {
           const { lastInsertRowid: id } = addTopic.run(spec.name, spec.partitions, spec.compacted ? 1 : 0)
           for (let partition = 0; partition < spec.partitions; partition++) {
             const columns = 'seq INTEGER PRIMARY KEY, key, value, headers TEXT, timestamp_ms INTEGER NOT NULL'
-            db.exec(`CREATE TABLE ${tableOf(Number(id), partition)} (${columns})`)
+            const table = tableOf(Number(id), partition)
+            db.exec(`CREATE TABLE ${table} (${columns})`)
+            if (spec.compacted) db.exec(`CREATE INDEX ${table}_by_key ON ${table} (key)`)
           }
         }
       }).catch((error: unknown) => {
@@ -121,7 +149,14 @@ export function createSqliteRecords(sqlite: SqliteFile): SqliteRecords {
         throw error
       })
     },
+    has: (topic) => lookUp(topic) !== undefined,
     partitionCount: (topic) => topicOf(topic).partitions.length,
+    compacted() {
+      const rows = compactedTopics.all() as { name: string; partitions: number }[]
+      return rows.flatMap(({ name: topic, partitions }) =>
+        Array.from({ length: partitions }, (_, partition) => ({ topic, partition })),
+      )
+    },
     insert({ topic, key, value, headers }, timestampMs, touched) {
       const partition = partitionOf(topic, place(key, topicOf(topic).partitions.length))
       touched.add(partition)
@@ -145,7 +180,33 @@ export function createSqliteRecords(sqlite: SqliteFile): SqliteRecords {
     },
     start: (topic, partition) => at(partitionOf(topic, partition).start),
     end: (topic, partition) => at(partitionOf(topic, partition).end),
+    oldest(topic, partition) {
+      const [first] = oldest(topic, partition, 1)
+      return first && { offset: first.seq - 1, timestampMs: first.timestampMs }
+    },
+    cut(topic, partition, { below, olderThanMs, recordsMax }) {
+      const { end, removeTo } = partitionOf(topic, partition)
+      const last = at(end)
+      const rows = oldest(topic, partition, recordsMax)
+      const mayGo = ({ seq, timestampMs }: (typeof rows)[number]) =>
+        seq <= below && seq < last && timestampMs < olderThanMs
+      const firstKept = rows.findIndex((row) => !mayGo(row))
+      const upTo = rows[(firstKept < 0 ? rows.length : firstKept) - 1]
+      return upTo === undefined ? 0 : Number(removeTo.run(upTo.seq).changes)
+    },
+    compact(topic, partition, { from, to }) {
+      partitionOf(topic, partition)
+      const table = tableOf(topicOf(topic).id, partition)
+      const { changes } = db.prepare(compaction(table)).run({ from, to })
+      return Number(changes)
+    },
   }
+}
+
+/** Of each key in a range of rows the newest of the range stays; what stands before the range is compacted already. */
+function compaction(table: string): string {
+  return `DELETE FROM ${table} WHERE seq < $to AND key IN (SELECT key FROM ${table} WHERE seq > $from AND seq <= $to)
+    AND EXISTS (SELECT 1 FROM ${table} AS newer WHERE newer.key = ${table}.key AND newer.seq > ${table}.seq AND newer.seq <= $to)`
 }
 
 /** The caller may reuse its buffer. */

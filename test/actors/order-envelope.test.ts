@@ -2,7 +2,6 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createActor } from 'xstate'
 import {
-  machineVersion,
   parseEntries,
   parseEnvelope,
   printEntries,
@@ -12,6 +11,7 @@ import {
   toXStateSnapshot,
   type JournalEntry,
 } from '../../src/actors/order-envelope.ts'
+import { machineVersion, type OldSnapshot } from '../../src/machines/migrations.ts'
 import { orderMachine } from '../../src/machines/order.machine.ts'
 
 const coordinates = { topic: fc.string(), partition: fc.nat(), offset: fc.nat(), at: fc.nat() }
@@ -44,6 +44,41 @@ describe('An envelope', () => {
     const restored = createActor(orderMachine, { snapshot: toXStateSnapshot(snapshot), input: { order_id: '7' } })
     restored.start()
     expect(printEnvelope('7', 3, toSnapshot(restored))).toBe(text)
+  })
+
+  it('of older machines passes each migration up to these, once (E1, P10)', () => {
+    const old = JSON.stringify({ ...(JSON.parse(text) as object), version: 0 })
+    const note = (step: string) => (order: OldSnapshot) => ({
+      ...order,
+      context: { ...order.context, steps: [...((order.context['steps'] as string[] | undefined) ?? []), step] },
+    })
+    const machines = { machineVersion: 2, migrations: { 0: note('0 to 1'), 1: note('1 to 2'), 2: note('too far') } }
+    const { version, snapshot } = parseEnvelope(old, '7', machines)
+    expect(version).toBe(2)
+    expect(snapshot.context).toMatchObject({ order_id: '7', count: 2, steps: ['0 to 1', '1 to 2'] })
+    expect(snapshot.children).toEqual(parseEnvelope(text, '7').snapshot.children)
+  })
+
+  it.each([
+    ['is missing', {}, 'there is no such migration'],
+    [
+      'throws',
+      {
+        0: () => {
+          throw new TypeError('boom')
+        },
+      },
+      'boom',
+    ],
+  ])('whose migration %s is refused with the order it is of (P10)', (_, migrations, why) => {
+    const old = JSON.stringify({ ...(JSON.parse(text) as object), version: 0 })
+    expect(() => parseEnvelope(old, '7', { machineVersion: 1, migrations })).toThrow(
+      `Cannot migrate the snapshot of order 7 from version 0 to 1: ${why}.`,
+    )
+  })
+
+  it('that is no JSON is refused with the order it is of (P10)', () => {
+    expect(() => parseEnvelope(text.slice(0, -5), '7')).toThrow('Cannot read the snapshot of order 7: it is not JSON')
   })
 
   it.each([

@@ -5,7 +5,7 @@ import { isMark, parseLetter, type DeadLetter } from '../../src/actors/dead-lett
 import { createOrderStore } from '../../src/actors/order-store.ts'
 import { planRedrive, redrive, type Planned, type Redriven, type RedriveParts } from '../../src/actors/redrive.ts'
 import { createReportStore } from '../../src/actors/report-store.ts'
-import type { AppendRecord, EventLog } from '../../src/log/event-log.ts'
+import type { AppendRecord } from '../../src/log/event-log.ts'
 import { deleteBelow } from '../../src/log/memory-log.ts'
 import { createFaultyLog } from '../support/faulty-log.ts'
 import { openMemoryShop, orderRecord, toppedRecord, until, type MemoryShop } from '../support/memory-shop.ts'
@@ -250,7 +250,7 @@ describe('What a redrive would do', () => {
     const shop = await openMemoryShop()
     const host = await shop.startHost()
     await shop.append(orderRecord(shop.topics, id, 1))
-    await until(() => host.host.cache.peek(id) !== undefined)
+    await until(() => shop.records(shop.topics.pizza).length > 0)
     const [source] = shop.records(shop.topics.pizza)
     // As a service wrote it that could not take what ours can.
     const { topic, partition, offset } = source!

@@ -143,6 +143,41 @@ export function describeGroups(context: () => ContractContext): void {
     expectRulesKept([a, b])
   })
 
+  it.each([
+    { when: 'at once', isStopped: false },
+    { when: 'when it does not stop', isStopped: true },
+  ])('gives all of a member whose handler hangs to the others when it is abandoned $when', async ({ isStopped }) => {
+    const [logA, logB] = [await context().open(), await context().open()]
+    const topics = [await createTopic(logA, partitionCount)]
+    const signal = createSignal()
+    const groupId = uniqueName('group')
+    const options = { groupId, topics, signal }
+    const gate = createGate()
+    const hung = await joinGroup(logA, { ...options, onBatch: () => gate.opened })
+    await signal.until(() => hung.owned().length === partitionCount)
+    const values = await appendRound(logA, topics, 1)
+    await signal.until(() => hung.records.length > 0)
+    const delivered = hung.records.length
+    const stopped = isStopped ? hung.consumer.stop() : undefined
+    hung.consumer.abandon()
+    hung.consumer.abandon()
+    await stopped
+    expect(hung.consumer.assigned()).toEqual([])
+    const heir = await joinGroup(logB, options)
+    await signal.until(() => distinctValues(heir.records).length === values.length)
+    expect(heir.owned()).toEqual(allPartitions)
+    await heir.consumer.stop()
+    const committed = await logB.committed(groupId, topics)
+    gate.open()
+    const position = new Map([[topics[0]!, new Map([[0, 0]])]])
+    await expect(hung.consumer.commit(position)).rejects.toMatchObject({ code: 'fenced' })
+    await logA.close()
+    expect(await logB.committed(groupId, topics)).toEqual(committed)
+    expect(hung.records).toHaveLength(delivered)
+    expectRulesKept([heir])
+    expect(hung.errors).toEqual([])
+  })
+
   it('gives the partitions of a member that died to the others, with all that it had not finished', async () => {
     const survivorLog = await context().open()
     const crashable = await context().openCrashable()

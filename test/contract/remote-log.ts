@@ -86,6 +86,7 @@ export async function startRemoteLog(factory: RemoteFactory): Promise<RemoteLog>
         pause: (topics) => void call('pause', [topics], consumer),
         resume: (topics) => void call('resume', [topics], consumer),
         renounce: (partitions) => void call('renounce', [partitions], consumer),
+        abandon: () => void call('abandon', [], consumer),
         stop: () => call('stop', [], consumer),
       }
       return remote

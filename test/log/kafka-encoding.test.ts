@@ -40,6 +40,35 @@ describe('The encoding of Kafka requests', () => {
     )
   })
 
+  it('writes a Produce request of a transaction as kafkajs does', async () => {
+    const nowMs = 1_800_000_000_000
+    vi.useFakeTimers({ now: nowMs, toFake: ['Date'] })
+    const producer = fc.record({
+      transactionalId: fc.string({ minLength: 1, unit: 'grapheme' }),
+      producerId: fc.maxSafeNat().map(String),
+      producerEpoch: fc.nat({ max: 2 ** 15 - 1 }),
+      sequence: number,
+    })
+    const data = fc.record({
+      topic: fc.string({ minLength: 1 }),
+      partition: number,
+      messages: fc.array(message, { minLength: 1, maxLength: 70 }),
+    })
+    await fc.assert(
+      fc.asyncProperty(data, producer, number, async ({ topic, partition, messages }, state, timeout) => {
+        const { sequence: firstSequence, ...rest } = state
+        const topicData = (more: object) => [{ topic, partitions: [{ partition, messages, ...more }] }]
+        const wanted = await kafkajsProduce({
+          acks: -1,
+          timeout,
+          ...rest,
+          topicData: topicData({ firstSequence }),
+        }).encode()
+        expect(encodeProduce(topicData({}), timeout, nowMs, state).equals(wanted.buffer)).toBe(true)
+      }),
+    )
+  })
+
   it('writes a Fetch request as kafkajs does', async () => {
     const partition = fc.record({ partition: number, fetchOffset: fc.maxSafeNat() })
     await fc.assert(

@@ -45,8 +45,16 @@ function createTmpfs(folder: string): Disk {
   return {
     means: 'tmpfs',
     async fill(_pids, roomBytes) {
-      const { blocks, bfree, bsize } = await statfs(folder)
-      await resize((blocks - bfree) * bsize + roomBytes)
+      for (let attempt = 1; ; attempt++) {
+        const { blocks, bfree, bsize } = await statfs(folder)
+        // Refused when the shop has written more than the room since the look.
+        const isSmall = await resize((blocks - bfree) * bsize + attempt * roomBytes).then(
+          () => true,
+          () => false,
+        )
+        if (isSmall) break
+        if (attempt === 10) throw new Error(`Cannot make the tmpfs at ${folder} smaller`)
+      }
       return async () => {
         await resize(sizeBytes)
       }

@@ -19,9 +19,11 @@ import { openTarget, type Mode, type Target } from './target.ts'
 export interface NemesisOptions {
   readonly mode: Mode
   readonly seed: number
-  /** No fault begins after it. */
-  readonly runMs: number
+  /** No fault begins after it (default: no end). */
+  readonly runMs?: number
   readonly faultsMax?: number
+  /** Whether some faults outlast every time-out of the shop and of its log (default true). */
+  readonly hasLong?: boolean
   /** Names of the kinds to use; default: all of the mode. */
   readonly only?: readonly string[]
   /** Faults at work at the same time (default 2). */
@@ -36,6 +38,9 @@ export interface NemesisOptions {
   readonly signal?: AbortSignal
   readonly say?: (line: string) => void
 }
+
+/** Above the longest answer a customer waits for (http-client.ts), twice. */
+const drainMsMax = 120_000
 
 /** One fault as it came. */
 export interface Fault {
@@ -103,15 +108,17 @@ export async function runNemesis(options: NemesisOptions): Promise<NemesisResult
     ending: new AbortController(),
     startedAt: performance.now(),
   }
-  const abort = (): void => run.ending.abort()
-  signal?.addEventListener('abort', abort)
+  const stopped = Promise.withResolvers<never>()
+  const stop = (): void => {
+    run.ending.abort()
+    stopped.reject(signal?.reason)
+  }
+  signal?.addEventListener('abort', stop)
   let checkedPizzas = 0
   try {
     watchCustomers(run)
-    await injectAll(run)
-    signal?.throwIfAborted()
-    if (run.findings.length === 0) checkedPizzas = await settle(run)
-    signal?.throwIfAborted()
+    const work = injectAll(run).then(() => (run.findings.length === 0 ? settle(run) : 0))
+    checkedPizzas = await Promise.race([work, stopped.promise])
   } catch (error) {
     if (signal?.aborted === true) {
       await target.close({ keep: false })
@@ -119,7 +126,7 @@ export async function runNemesis(options: NemesisOptions): Promise<NemesisResult
     }
     run.findings.push(`The run itself failed: ${(error as Error).stack}`)
   } finally {
-    signal?.removeEventListener('abort', abort)
+    signal?.removeEventListener('abort', stop)
   }
   const keep = run.findings.length > 0 || options.keep === true
   if (run.findings.length > 0) options.say?.(target.fleet.output())
@@ -173,17 +180,17 @@ async function injectAll(run: Run): Promise<void> {
       .map((kind) => [kind.name, kind]),
   )
   const weights = Object.fromEntries([...kinds].map(([name, { weight }]) => [name, weight]))
+  const { runMs = Infinity, faultsMax = Infinity, overlapMax = 2 } = options
   const atWork = new Map<Promise<void>, readonly string[]>()
-  for (const planned of planFaults(options.seed, weights)) {
-    if (planned.dueMs > options.runMs || planned.number > (options.faultsMax ?? Infinity)) break
+  for (const planned of planFaults(options.seed, weights, { hasLong: options.hasLong ?? true })) {
+    if (planned.dueMs > runMs || planned.number > faultsMax) break
     const kind = kinds.get(planned.kind)!
     const aim = kind.aim(target, createRandom(planned.seed))
     const isInTheWay = (): boolean =>
-      atWork.size >= (options.overlapMax ?? 2) ||
-      [...atWork.values()].flat().some((touched) => aim.touches.includes(touched))
+      atWork.size >= overlapMax || [...atWork.values()].flat().some((touched) => aim.touches.includes(touched))
     while (isInTheWay() && !ending.signal.aborted) await Promise.race(atWork.keys())
     await sleepUntil(startedAt + planned.dueMs, ending.signal)
-    if (ending.signal.aborted || performance.now() - startedAt > options.runMs) break
+    if (ending.signal.aborted || performance.now() - startedAt > runMs) break
     const work = endure(run, planned, aim).finally(() => atWork.delete(work))
     atWork.set(work, aim.touches)
   }
@@ -217,11 +224,25 @@ async function endure(run: Run, planned: PlannedFault, aim: ReturnType<FaultKind
 async function settle({ target, loads, witness, findings, options }: Run): Promise<number> {
   const { fleet } = target
   options.say?.(`mended; draining ${witness.accepted.size} orders`)
-  await Promise.all(loads.map((load) => load.stop()))
+  await answeredInTime(Promise.all(loads.map((load) => load.stop())))
   const result = await checkShop({ witness, url: await fleet.url(), reportUrl: await fleet.reportUrl(), patienceS: 30 })
   findings.push(...result.violations, ...fleet.crashes, ...(await target.verify()))
   if (findings.length === 0) await fleet.stopAll()
   return result.pizzas
+}
+
+/** Customers ask again and again: without a limit, a shop that never recovers would never be found out. */
+async function answeredInTime(answered: Promise<unknown>): Promise<void> {
+  const timer = new AbortController()
+  const late = sleep(drainMsMax, undefined, { signal: timer.signal }).then(() => {
+    throw new Error(`Customers wait for answers ${drainMsMax / 1_000} s after everything was mended`)
+  })
+  try {
+    await Promise.race([answered, late])
+  } finally {
+    timer.abort()
+    late.catch(() => {})
+  }
 }
 
 /** One line of the fault list. */

@@ -61,6 +61,9 @@ const exitsByExcuse: Readonly<Record<Excuse, readonly number[]>> = {
   'store damaged': [exitCodes.storeUnusable],
 }
 
+/** Above every fault, and the slowest start of a broker. */
+const startMsMax = 180_000
+
 /** Starts the shop. */
 export async function openTarget({ mode, mayMount, processes }: TargetOptions): Promise<Target> {
   const folder = await mkdtemp(join(tmpdir(), `pizza-nemesis-${mode}-`))
@@ -155,7 +158,9 @@ function superviseStarts(fleet: Fleet) {
       }
     },
     async bringUp(name: string, refused?: (refusal: StartError) => Promise<void>) {
+      const givenUpAt = performance.now() + startMsMax
       while (!isStopping && findings.length === 0) {
+        if (performance.now() > givenUpAt) findings.push(`${name} does not come up for ${startMsMax / 1_000} s`)
         const reasons = new Set([...excuses].flat())
         underWay.add(reasons)
         try {

@@ -10,6 +10,12 @@ export const callFaults = {
   'call refused': 25,
   /** The log does it and reports that it failed. */
   'answer lost': 25,
+  /** A partition is claimed, or not, and the log reports that it was not. */
+  'claim refused': 6,
+  'claim lost': 6,
+  /** A checkpoint goes to the topic of snapshots, or does not, and the log reports that it did not. */
+  'snapshots refused': 20,
+  'snapshots lost': 20,
   /** A batch is handled, and handed out once more. */
   'batch twice': 15,
   /** A batch is handled, then counts as failed and comes again after a back-off. */

@@ -3,7 +3,19 @@ import { recipe } from '../../src/menu.ts'
 import { createRandom, type Random } from '../support/random.ts'
 import { callFaults, type CallFault } from './faults.ts'
 
-export const roles = ['orders', ...recipe.map(({ topping }) => topping), 'cheese-reporter']
+/** A program of the shop: what runs there has one role, and if it keeps state, one disk. Order hosts are the only role with several. */
+export type Unit = string
+
+const hostUnits: readonly Unit[] = ['orders', 'orders-2', 'orders-3']
+const otherUnits: readonly Unit[] = [...recipe.map(({ topping }) => topping), 'cheese-reporter']
+
+export const isHost = (unit: Unit): boolean => unit.startsWith('orders')
+export const roleOf = (unit: Unit): string => (isHost(unit) ? 'orders' : unit)
+
+/** The programs that a plan begins with. */
+export function unitsOf({ hosts }: Pick<Plan, 'hosts'>): Unit[] {
+  return [...hostUnits.slice(0, hosts), ...otherUnits]
+}
 
 const plannedKinds = [
   'crash',
@@ -17,20 +29,28 @@ const plannedKinds = [
   'one more member',
   'outage',
   'disk full',
+  // Of order hosts that share the partitions, and of no other program.
+  'zombie',
+  'one more host',
+  'host leaves',
 ] as const
 
 export interface PlannedFault {
   /** It comes before this step. */
   readonly step: number
   readonly kind: (typeof plannedKinds)[number]
-  readonly role: string
-  /** How long it lasts, or how long the role stays away, in milliseconds of the simulation. */
+  readonly unit: Unit
+  /** How long it lasts, or how long the program stays away, in milliseconds of the simulation. */
   readonly ms: number
 }
 
 export interface Plan {
   readonly seed: number
   readonly partitions: number
+  /** Order hosts at the beginning, each with a disk of its own. */
+  readonly hosts: number
+  /** Whether partitions can be handed over through the topic of snapshots; a lone host can do without. */
+  readonly hasSnapshots: boolean
   /** Pizzas of each order. */
   readonly orders: readonly number[]
   /** Whether other programs write too: bad records, early toppings, doubled orders. */
@@ -49,11 +69,16 @@ const stepsMax = 700
 export function createPlan(seed: number): Plan {
   const random = createRandom(seed ^ 0x5eed)
   const some = <T>(from: readonly T[]): T[] => from.filter(() => random.oneIn(2))
+  const hosts = random.pick([1, 1, 1, 2, 2, 3])
+  const hasSnapshots = hosts > 1 || random.oneIn(3)
   const kinds = some(plannedKinds)
-  const faults = kinds.length === 0 ? [] : Array.from({ length: random.below(20) }, () => planFault(random, kinds))
+  const faults =
+    kinds.length === 0 ? [] : Array.from({ length: random.below(20) }, () => planFault(random, kinds, hosts))
   return {
     seed,
-    partitions: 1 + random.below(3),
+    partitions: 1 + random.below(hasSnapshots ? 4 : 3),
+    hosts,
+    hasSnapshots,
     orders: Array.from({ length: 2 + random.below(7) }, () => 1 + random.below(random.oneIn(5) ? 8 : 2)),
     hasStrangers: random.oneIn(2),
     checkpointMs: random.pick([1, 5, 20, 100]),
@@ -64,8 +89,13 @@ export function createPlan(seed: number): Plan {
   }
 }
 
-function planFault(random: Random, kinds: readonly PlannedFault['kind'][]): PlannedFault {
-  // The host has most of what can go wrong, so it gets a third of what does.
-  const role = random.oneIn(3) ? 'orders' : random.pick(roles)
-  return { step: random.below(stepsMax), kind: random.pick(kinds), role, ms: random.pick([1, 10, 100, 1_000, 4_000]) }
+function planFault(random: Random, kinds: readonly PlannedFault['kind'][], hosts: number): PlannedFault {
+  // The hosts have most of what can go wrong, so they get most of what does.
+  const unit = random.oneIn(hosts === 1 ? 3 : 2) ? random.pick(hostUnits.slice(0, hosts)) : random.pick(otherUnits)
+  return {
+    step: random.below(stepsMax * (hosts === 1 ? 1 : 2)),
+    kind: random.pick(kinds),
+    unit,
+    ms: random.pick([1, 10, 100, 1_000, 4_000]),
+  }
 }

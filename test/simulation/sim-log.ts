@@ -10,17 +10,25 @@ import {
   type EventLog,
   type TopicPartition,
 } from '../../src/log/event-log.ts'
-import type { Faults } from './faults.ts'
+import type { CallFault, Faults } from './faults.ts'
 import type { SimProcess } from './scheduler.ts'
 
 export function createSimLog(log: EventLog, process: SimProcess, faults: Faults): EventLog {
-  const call = async <T>(work: () => Promise<T>): Promise<T> => {
+  const call = async <T>(
+    work: () => Promise<T>,
+    refused: CallFault = 'call refused',
+    lost: CallFault = 'answer lost',
+  ): Promise<T> => {
     await process.step()
-    if (faults.happens('call refused')) throw new LogError('unavailable', 'The simulation refuses')
+    if (faults.happens(refused)) throw new LogError('unavailable', 'The simulation refuses')
     const result = await work()
     await process.step()
-    if (faults.happens('answer lost')) throw new LogError('unavailable', 'The simulation lost the answer')
+    if (faults.happens(lost)) throw new LogError('unavailable', 'The simulation lost the answer')
     return result
+  }
+  const noteFenced = (error: unknown): never => {
+    if (error instanceof LogError && error.code === 'fenced') faults.note('late checkpoint refused')
+    throw error
   }
   const wrapConsumer = (consumer: Consumer): Consumer => ({
     ...consumer,
@@ -31,14 +39,19 @@ export function createSimLog(log: EventLog, process: SimProcess, faults: Faults)
     ...log,
     ...(claim && {
       async claim(at: TopicPartition) {
-        const claimed = await call(() => claim(at))
+        const claimed = await call(() => claim(at), 'claim refused', 'claim lost')
         // A claim of its own around it: one whose answer was lost is over.
-        return createClaim(at, (records) => call(() => claimed.append(records)))
+        return createClaim(at, (records) =>
+          call(() => claimed.append(records).catch(noteFenced), 'snapshots refused', 'snapshots lost'),
+        )
       },
     }),
     owners: (groupId) => call(() => log.owners(groupId)),
     append: (records, options) => call(() => log.append(records, options)),
     sync: () => call(() => log.sync()),
+    async *read(at, range) {
+      for await (const records of log.read(at, range)) yield await call(async () => records)
+    },
     starts: (topics) => call(() => log.starts(topics)),
     ends: (topics) => call(() => log.ends(topics)),
     committed: (groupId, topics) => call(() => log.committed(groupId, topics)),

@@ -25,6 +25,8 @@ export interface World {
   start(options?: Pick<ShopProcessOptions, 'roles' | 'args'>): Promise<ShopProcess>
   /** A handle on the same log for this test, closed at its end. */
   openLog(): EventLog
+  /** Runs the program with another command to its end. */
+  run(command: string, args: readonly string[]): Promise<{ code: number | NodeJS.Signals; output: string }>
   /** Runs `verify`. */
   verify(): Promise<{ code: number | NodeJS.Signals; output: string }>
 }
@@ -100,6 +102,7 @@ function toWorld({ log, common, topics, groupId, openLog }: WorldParts): World {
       onTestFinished(() => opened.close())
       return opened
     },
+    run: (command, args) => runProgram(command, withArgs(args)),
     verify: () => runProgram('verify', common),
   }
 }

@@ -1,0 +1,116 @@
+/** The orders that earlier versions of the machines wrote down (test/fixtures/histories/README.md), under the machines of today. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { parseEntries, parseEnvelope, type JournalEntry } from '../../src/actors/order-envelope.ts'
+import type { StoredOrder } from '../../src/actors/order-store.ts'
+import { foldJournal, toOrderView } from '../../src/actors/order-view.ts'
+import type { OrderView } from '../../src/actors/orders.ts'
+import { rehearseOrder, type Rehearsal } from '../../src/actors/rehearse-order.ts'
+import { toPlain } from '../../src/actors/snapshot-difference.ts'
+import { machineVersion } from '../../src/machines/migrations.ts'
+import { createOrderMachine } from '../../src/machines/order.machine.ts'
+import { recipe } from '../../src/menu.ts'
+import { createCandidate } from '../support/stored-order.ts'
+
+interface History {
+  readonly name: string
+  /** The version of the machines that wrote it. */
+  readonly version: number
+  readonly stored: StoredOrder
+  readonly journal: readonly JournalEntry[]
+  readonly view: Omit<OrderView, 'version'>
+}
+
+const folder = join(import.meta.dirname, '../fixtures/histories')
+const fileOf = (version: number) => `version-${version}.jsonl`
+
+function readHistories(file: string): History[] {
+  const lines = readFileSync(join(folder, file), 'utf8').split('\n').filter(Boolean)
+  return lines.map((line) => {
+    const { name, view, envelope, journal, ...stored } = JSON.parse(line) as Omit<StoredOrder, 'envelope'> & {
+      name: string
+      view: History['view']
+      envelope: { version: number }
+      journal: unknown
+    }
+    return {
+      name,
+      version: envelope.version,
+      stored: { ...stored, envelope: JSON.stringify(envelope) },
+      journal: parseEntries(JSON.stringify(journal)),
+      view,
+    }
+  })
+}
+
+const files = readdirSync(folder).filter((file) => file.endsWith('.jsonl'))
+const histories = files.flatMap(readHistories)
+const recorded = histories.map((history) => [`"${history.name}" of version ${history.version}`, history] as const)
+
+/** What to do, for whoever changed the machines. */
+function explain({ name, version, stored }: History, { fate, restored, replayed }: Rehearsal): string {
+  const found = [
+    ...restored.map(({ text }) => `  its snapshot, restored: ${text}`),
+    ...replayed.map(({ text }) => `  its journal, replayed: ${text}`),
+  ]
+  const todo =
+    version === machineVersion
+      ? `Users have such orders. Raise machineVersion to ${machineVersion + 1} in src/machines/migrations.ts, add the migration from ${machineVersion}, ` +
+        'then run npm run record-histories (docs/operate.md, "Changing the machines").'
+      : `Users have such orders. Mend the migrations from version ${version} in src/machines/migrations.ts.`
+  return [`Order ${stored.order_id} ("${name}", written by version ${version}) is ${fate}:`, ...found, todo].join('\n')
+}
+
+describe('An order that earlier machines wrote down (P10)', () => {
+  it('is there for the machines of today, too', () => {
+    const hint = `Run npm run record-histories: there are no orders of version ${machineVersion} yet`
+    expect(existsSync(join(folder, fileOf(machineVersion))), hint).toBe(true)
+    for (const file of files) for (const { version } of readHistories(file)) expect(file).toBe(fileOf(version))
+  })
+
+  it.each(recorded)('%s is read, shown as it was, and goes on to ready', (_, history) => {
+    const { stored, journal, version } = history
+    const rehearsal = rehearseOrder(createCandidate(), stored, journal)
+    expect(rehearsal.fate, explain(history, rehearsal)).not.toMatch(/lost|rebuild/)
+    if (version === machineVersion) expect(rehearsal.fate, explain(history, rehearsal)).toBe('same')
+
+    const { version: _version, ...view } = toOrderView(parseEnvelope(stored.envelope, stored.order_id).snapshot, 0)
+    const { in_progress, ...kept } = history.view
+    expect(view).toMatchObject(kept)
+    if (version === machineVersion) expect(view.in_progress).toEqual(in_progress)
+  })
+
+  it.each(recorded)('%s has a journal that leads to its snapshot', (_, history) => {
+    const { stored, journal } = history
+    const { snapshot } = parseEnvelope(stored.envelope, stored.order_id)
+    const folded = foldJournal(createOrderMachine(recipe), stored.order_id, journal)
+    const rehearsal = rehearseOrder(createCandidate(), stored, journal)
+    expect(toPlain(folded), explain(history, rehearsal)).toEqual(toPlain(snapshot))
+  })
+
+  it('is one that has a pizza in every state, a journal of every kind, and up to 50 pizzas', () => {
+    for (const file of files) {
+      const snapshots = readHistories(file).map(({ stored }) => JSON.parse(stored.envelope).snapshot)
+      const states = snapshots.flatMap(({ children }) =>
+        Object.values<any>(children).map(({ snapshot }) => snapshot.value),
+      )
+      expect(new Set(states).size).toBeGreaterThan(recipe.length)
+      expect(new Set(snapshots.map(({ value }) => value))).toEqual(new Set(['preparing', 'ready']))
+      expect(Math.max(...snapshots.map(({ context }) => context.count))).toBe(50)
+    }
+  })
+
+  it('is found, whichever it is, by a change of the machines that somebody forgot to migrate', () => {
+    const shorter = createCandidate({ machine: createOrderMachine(recipe.slice(0, -1)) })
+    const renamed = createCandidate({ pizzaKey: (pizza_id) => `pie-${pizza_id}` })
+    const fates = (candidate: typeof shorter) =>
+      histories.map(({ stored, journal }) => rehearseOrder(candidate, stored, journal).fate)
+    expect(fates(renamed)).toEqual(histories.map(() => 'lost'))
+    expect(fates(shorter)).toEqual(
+      histories.map(({ journal }) =>
+        expect.stringMatching(journal.some(({ pizza }) => pizza?.topping === recipe.at(-1)!.topping) ? /lost/ : /./),
+      ),
+    )
+  })
+})
