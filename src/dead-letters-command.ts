@@ -8,10 +8,18 @@ import { createDeadLetterDesk } from './actors/dead-letter-desk.ts'
 import { createDeadLetterList, toRow } from './actors/dead-letter-list.ts'
 import { describeOrder } from './actors/dead-letter-order.ts'
 import { toRecordJson } from './actors/dead-letter-record.ts'
-import { parseLetterId, type DeadLetter, type LetterPlace } from './actors/dead-letters.ts'
+import { parseLetterId, toLetterId, type DeadLetter } from './actors/dead-letters.ts'
 import { createOrderStore } from './actors/order-store.ts'
 import { orderIdIn } from './actors/order-trial.ts'
-import { openTrial, planOne, planRedrive, redrive, type Planned, type RedriveParts } from './actors/redrive.ts'
+import {
+  openTrial,
+  planOne,
+  planRedrive,
+  redrive,
+  type Chosen,
+  type Planned,
+  type RedriveParts,
+} from './actors/redrive.ts'
 import { createReportStore } from './actors/report-store.ts'
 import type { Config } from './config.ts'
 import { printList, printOutcomes, printPlan, printShown, toPlanJson, type Outcome } from './dead-letters-print.ts'
@@ -91,8 +99,8 @@ async function show(parts: RedriveParts, request: DeadLettersRequest, output: De
     orderId === undefined
       ? null
       : await describeOrder({ ...parts, trial, ...(orderStore && { store: orderStore }) }, orderId, letter)
-  const mark = await desk.findMark(letter)
-  const row = toRow(letter, mark?.atMs)
+  await desk.readMarks([letter])
+  const row = toRow(letter, desk.markOf(letter.id)?.atMs)
   const planned = await planOne(parts, trial, { id: letter.id, letter, original })
   const shown = { row, record: toRecordJson(letter, original), order, planned }
   if (request.json) {
@@ -115,16 +123,19 @@ async function runRedrive(parts: RedriveParts, request: DeadLettersRequest, outp
 }
 
 /** Those named, each once; or those selected that were not redriven yet. */
-async function choose({ desk }: RedriveParts, request: DeadLettersRequest): Promise<readonly LetterPlace[]> {
-  if (request.ids.length === 0) return desk.select(toFilter(request))
-  return [...new Set(request.ids)].map((id) => parseLetterId(id)!)
+async function choose({ desk }: RedriveParts, request: DeadLettersRequest): Promise<readonly Chosen[]> {
+  if (request.ids.length === 0)
+    return (await desk.select(toFilter(request))).map((letter) => ({ id: letter.id, letter }))
+  const places = new Map(request.ids.map((id) => [toLetterId(parseLetterId(id)!), parseLetterId(id)!]))
+  return Promise.all([...places].map(async ([id, place]) => ({ id, letter: await desk.find(place) })))
 }
 
 async function act(parts: RedriveParts, planned: readonly Planned[]): Promise<Outcome[]> {
   const outcomes: Outcome[] = []
   const left = new Map(planned.map((plan) => [plan.id, plan]))
   const settle = (id: string, came: Pick<Outcome, 'outcome' | 'text' | 'appended'>): void => {
-    outcomes.push({ id, ...came, effects: left.get(id)!.effects })
+    const { note, effects } = left.get(id)!
+    outcomes.push({ id, ...came, note: note ?? null, effects })
     left.delete(id)
   }
   try {

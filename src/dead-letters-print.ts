@@ -11,6 +11,8 @@ export interface PlanJson {
   readonly id: string
   readonly outcome: 'would-be-redriven' | 'refused'
   readonly text: string
+  /** What to know before it is done. */
+  readonly note: string | null
   readonly appended: null
   readonly effects: readonly Effect[]
 }
@@ -32,8 +34,9 @@ const detailCharactersMax = 100
 const pizzasListedMax = 10
 const command = 'npm start -- dead-letters'
 
-export function toPlanJson({ id, isRefused, text, effects }: Planned): PlanJson {
-  return { id, outcome: isRefused ? 'refused' : 'would-be-redriven', text, appended: null, effects }
+export function toPlanJson({ id, isRefused, text, note, effects }: Planned): PlanJson {
+  const outcome = isRefused ? 'refused' : 'would-be-redriven'
+  return { id, outcome, text, note: note ?? null, appended: null, effects }
 }
 
 export function printList({ total, by_reason, rows }: DeadLetterView, { reason, role }: DeadLettersRequest): string[] {
@@ -138,11 +141,12 @@ function toTakesLines(takes: readonly OpenEvent[]): string[] {
 }
 
 /** What comes of it besides: other readers of the topic that change something or refuse. */
-function toSideLines({ text, effects, letter }: Pick<Planned, 'text' | 'effects' | 'letter'>): string[] {
-  return effects
+function toSideLines({ text, note, effects, letter }: Planned): string[] {
+  const lines = effects
     .filter((effect) => effect.role !== letter?.role && effect.text !== text)
     .filter(({ changes, outcome }) => changes || outcome === 'refuses' || outcome === 'unknown')
     .map((effect) => `also, ${effect.role} ${effect.outcome === 'refuses' ? 'refuses it' : 'reads it'}: ${effect.text}`)
+  return note === undefined ? lines : [...lines, note]
 }
 
 export function printPlan(planned: readonly Planned[], request: DeadLettersRequest): string[] {

@@ -57,6 +57,8 @@ function toAddress({ config: { http } }: Parts, { url }: Listening): string {
   return /^(?:0\.0\.0\.0|::)$/.test(http.host) ? url.replace('//localhost:', `//${hostname()}:`) : url
 }
 
+const nothing: readonly number[] = []
+
 interface Running {
   readonly role: OrderHost
   readonly store: OrderStore
@@ -111,9 +113,10 @@ function createApp(parts: Parts, running: Running) {
 
 function createHosts({ log, topics }: Parts, { role, groupId, address }: Running, own: Orders): Hosts {
   const { partitions } = topics
-  const isHere = (partition: number): boolean => role.gate.has(partition)
+  // A host that was paused may have been replaced: until it has heard from the group, it asks who owns what like any other.
+  const isHere = (partition: number): boolean => role.gate.has(partition) && role.isConfirmed()
   const peers = createPeers({ log, groupId, self: address, partitions, isHere })
-  return { own, peers, owned: () => role.gate.partitions }
+  return { own, peers, owned: () => (role.isConfirmed() ? role.gate.partitions : nothing) }
 }
 
 /** The report of the reporter in this process, or of one that runs elsewhere. */

@@ -48,7 +48,7 @@ describe('A configuration', () => {
       log: { kind: 'sqlite' },
       groupId: 'pizza-actors',
       startFrom: 'earliest',
-      topics: { prefix: '', partitions: 6 },
+      topics: { hasSnapshots: false, prefix: '', partitions: 6 },
       retention: {},
       liveActorsMax: 20_000,
       behindRecordsMax: 50_000,
@@ -57,6 +57,7 @@ describe('A configuration', () => {
       drainMs: 10_000,
       demoOrdersPerSecond: 0,
       logLevel: 'info',
+      json: false,
     })
   })
 
@@ -73,7 +74,7 @@ describe('A configuration', () => {
       log: { kind: 'sqlite' },
       groupId: 'pizza-actors',
       startFrom: 'earliest',
-      topics: { prefix: 'dev-', lastTopic: 'done', partitions: 3, replicationFactor: 4 },
+      topics: { hasSnapshots: false, prefix: 'dev-', lastTopic: 'done', partitions: 3, replicationFactor: 4 },
       retention: { hours: 1.5, mb: 100 },
       liveActorsMax: 6,
       behindRecordsMax: 12,
@@ -82,6 +83,7 @@ describe('A configuration', () => {
       drainMs: 9,
       demoOrdersPerSecond: 0.5,
       logLevel: 'warn',
+      json: false,
     })
   })
 
@@ -171,6 +173,17 @@ describe('A configuration', () => {
   test('asks for verify with the same options', () => {
     expect(parse('verify --data d')).toMatchObject({ kind: 'verify', config: { dataDir: 'd' } })
     expect(problems(parse('verify sauce'))).toEqual(['sauce: verify takes options only, it looks at every order'])
+  })
+
+  test('asks for rehearse with the machines to try', () => {
+    expect(parse('rehearse --machine new --json --data d')).toMatchObject({
+      kind: 'rehearse',
+      config: { dataDir: 'd', machine: 'new', json: true },
+    })
+    expect(parse('rehearse')).toMatchObject({ kind: 'rehearse', config: { json: false } })
+    expect(problems(parse('rehearse sauce'))).toEqual(['sauce: rehearse takes options only, it tries every order'])
+    expect(problems(parse('rehearse --machine'))).toEqual(['--machine: expected a value: --machine <place>'])
+    expect(problems(parse('--machine new'))).toEqual(['--machine: expected the command rehearse before it'])
   })
 
   test('warns of a variable that is none of its settings, and leaves those of others alone', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { StoreUnusableError } from '../src/actors/store-file.ts'
+import { StoreUnusableError } from '../src/actors/state-store.ts'
 import { parseConfig, type Config } from '../src/config.ts'
 import { ListenError } from '../src/http/listen.ts'
 import { LogError } from '../src/log/event-log.ts'
@@ -56,6 +56,8 @@ test.each([
     /^Cannot use the state store d\/orders\.sqlite: .* Delete it\.$/,
   ],
   ['no stores', embedded, withDetails('Empty.', { code: 'nothing-to-verify' }), 'usage', /^Empty\.$/],
+  ['no orders', embedded, withDetails('Empty.', { code: 'nothing-to-rehearse' }), 'usage', /^Empty\.$/],
+  ['no candidate', embedded, withDetails('None.', { code: 'bad-candidate' }), 'usage', /^None\.$/],
   [
     'a folder that is read only',
     embedded,

@@ -16,8 +16,10 @@ export interface Original {
 export interface DeadLetterDesk {
   /** The dead letter at a place; `undefined` when there is none. */
   find(place: LetterPlace): Promise<DeadLetter | undefined>
-  /** The first mark of a dead letter, as of now. */
-  findMark(letter: LetterPlace & { readonly id: string }): Promise<RedriveMark | undefined>
+  /** Looks for marks of these dead letters, as of now. */
+  readMarks(letters: readonly LetterPlace[]): Promise<void>
+  /** The first mark of a dead letter, as far as was looked. */
+  markOf(id: string): RedriveMark | undefined
   /** Every dead letter that is wanted and not redriven, partition by partition. */
   select(isWanted: (letter: DeadLetter) => boolean): Promise<DeadLetter[]>
   /** The record a dead letter came from; `undefined` when the dead letter does not say where that was. */
@@ -39,7 +41,7 @@ export function createDeadLetterDesk(log: EventLog, topic: string): DeadLetterDe
       }
     }
   }
-  const readMarks = async (partition: number, from: number, to: number): Promise<void> => {
+  const readOn = async (partition: number, from: number, to: number): Promise<void> => {
     for await (const _found of read(partition, from, to)) continue
   }
 
@@ -52,14 +54,18 @@ export function createDeadLetterDesk(log: EventLog, topic: string): DeadLetterDe
       }
       return undefined
     },
-    async findMark({ id, partition, offset }) {
-      const end = (await findEnds(log, topic))[partition]?.end ?? 0
-      const { from, to } = seen.get(partition) ?? { from: offset, to: offset }
-      if (offset < from) await readMarks(partition, offset, from)
-      await readMarks(partition, to, end)
-      seen.set(partition, { from: Math.min(from, offset), to: Math.max(to, end) })
-      return marks.get(id)
+    async readMarks(letters) {
+      const ends = await findEnds(log, topic)
+      for (const [partition, ofPartition] of Map.groupBy(letters, (letter) => letter.partition)) {
+        const end = ends[partition]?.end ?? 0
+        const first = Math.min(...ofPartition.map(({ offset }) => offset))
+        const { from, to } = seen.get(partition) ?? { from: first, to: first }
+        if (first < from) await readOn(partition, first, from)
+        if (to < end) await readOn(partition, to, end)
+        seen.set(partition, { from: Math.min(from, first), to: Math.max(to, end) })
+      }
     },
+    markOf: (id) => marks.get(id),
     async select(isWanted) {
       const letters: DeadLetter[] = []
       for (const [partition, { start, end }] of (await findEnds(log, topic)).entries()) {

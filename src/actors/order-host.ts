@@ -64,6 +64,8 @@ export interface OrderHost extends Role {
   readonly backlog: Backlog
   /** Readers wait for it: what an earlier owner showed must not go back. */
   readonly gate: Pick<StartGate, 'has' | 'partitions' | 'isCurrent' | 'whenCurrent'>
+  /** Whether nobody else can own this host's partitions yet (event-log.ts). */
+  isConfirmed(): boolean
   stats(): RoleStats & Required<Pick<RoleStats, 'handover'>>
   /**
    * Calls back once: in the turn in which the order's actor becomes ready, or when partitions went to another owner.
@@ -194,6 +196,7 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     checkpointer,
     backlog,
     gate,
+    isConfirmed: () => consumerRef.consumer?.isConfirmed() ?? false,
     stats: () => ({
       tallies,
       outboxRecords: outbox.size,

@@ -13,7 +13,7 @@ import type { Coordinates, LogRecord, Positions } from '../log/event-log.ts'
 import { parseEntries, printEntries, type JournalEntry } from './order-envelope.ts'
 import type { OrderStatus } from './orders.ts'
 import { createPositionsTable, positionsSchema } from './positions-store.ts'
-import { openStoreFile, StoreUnusableError } from './store-file.ts'
+import { openStateStore, StoreUnusableError } from './state-store.ts'
 
 export interface StoredOrder {
   readonly order_id: string
@@ -144,7 +144,7 @@ interface ChunkRow {
 
 /** Opens the store, creating it when it is not there. `readOnly` opens an existing one beside its running owner. */
 export function createOrderStore(file: string, { readOnly = false } = {}): OrderStore {
-  const { db, close } = openStoreFile(file, { readOnly })
+  const { db, close } = openStateStore(file, { readOnly })
   const epoch = readOnly ? readMeta(db, 'epoch') : prepareFile(db, file)
   const statements = prepareStatements(db)
   const positions = createPositionsTable(db)

@@ -4,6 +4,7 @@
  *
  * W1: what is known may be half a second old, and is looked up anew for whoever found it wrong. While the group changes, what was
  *     known before counts: most partitions stay where they are, and an owner that is none any more says so.
+ * W2: where the log does not answer, an owner of everything goes on answering; one of several does not, because it may have been replaced.
  */
 import type { EventLog } from '../log/event-log.ts'
 import { systemClock, type Clock } from './clock.ts'
@@ -14,7 +15,7 @@ export interface Peers {
   readonly partitions: number
   /** Whether this host owns the partition, without asking anybody. */
   isHere(partition: number): boolean
-  /** The address of the partition's owner, `self` included; `undefined` while it has none that is known. */
+  /** The address of the partition's owner, as far as is known; `self` only when that is sure. */
   ownerOf(partition: number, options?: { fresh?: boolean }): Promise<string | undefined>
   /** Every other host that owns something, with what. */
   others(options?: { fresh?: boolean }): Promise<ReadonlyMap<string, readonly number[]>>
@@ -41,13 +42,16 @@ export function createPeers(options: PeersOptions): Peers {
   let known: ReadonlyMap<number, string> = new Map()
   let lookedAt = -Infinity
   let looking: Promise<void> | undefined
+  /** Whether the last look showed the group as it was. */
+  let isSure = false
 
   const look = async (): Promise<void> => {
     try {
       const found = await log.owners(groupId)
-      if (found.size > 0) known = found
+      isSure = found.size > 0
+      if (isSure) known = found
     } catch {
-      // Where the log does not answer, nothing has moved as far as anybody knows.
+      isSure = known.size === partitions && [...known.values()].every((address) => address === self)
     }
     lookedAt = clock.elapsed()
     looking = undefined
@@ -63,7 +67,8 @@ export function createPeers(options: PeersOptions): Peers {
     partitions,
     isHere,
     async ownerOf(partition, { fresh } = {}) {
-      return (await owners(fresh)).get(partition)
+      const owner = (await owners(fresh)).get(partition)
+      return owner === self && !isSure ? undefined : owner
     },
     async others({ fresh } = {}) {
       const others = new Map<string, number[]>()

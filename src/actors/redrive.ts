@@ -14,7 +14,7 @@ import type { Recipe } from '../menu.ts'
 import type { Topics } from '../topics.ts'
 import type { DeadLetterDesk, Original } from './dead-letter-desk.ts'
 import { findEnds } from './dead-letter-list.ts'
-import { toLetterId, toMark, toRedriven, type DeadLetter, type LetterPlace, type RedriveMark } from './dead-letters.ts'
+import { toMark, toRedriven, type DeadLetter, type RedriveMark } from './dead-letters.ts'
 import { createOrderTrial, orderIdIn, type OrderTrial } from './order-trial.ts'
 import type { OrderStore } from './order-store.ts'
 import { judgeRedrive, type Effect } from './redrive-judge.ts'
@@ -38,6 +38,8 @@ export interface Planned {
   /** Why it is refused, or what it is for. */
   readonly text: string
   readonly effects: readonly Effect[]
+  /** What to know before it is done. */
+  readonly note?: string
   /** What will be appended; missing when it is refused. */
   readonly record?: AppendRecord
 }
@@ -54,6 +56,9 @@ export interface Redriven {
 /** Records of one append, and after it of one append of marks. */
 const chunkMax = 100
 
+const keyless =
+  'it has no key, so the log chooses its partition; an orders process that has other partitions refuses it'
+
 /** A copy of the order host that knows the orders of these records. */
 export function openTrial(parts: RedriveParts, originals: Iterable<Original | undefined>): Promise<OrderTrial> {
   const { orderStore: store } = parts
@@ -65,31 +70,36 @@ export function openTrial(parts: RedriveParts, originals: Iterable<Original | un
   return createOrderTrial({ ...parts, orderIds, ...(store && { store }) })
 }
 
+/** A dead letter that was asked for; `undefined` when there is none of this id. */
+export interface Chosen {
+  readonly id: string
+  readonly letter: DeadLetter | undefined
+}
+
 /** Plans the redrive of dead letters: orders before toppings, then oldest first. @throws LogError. */
-export async function planRedrive(parts: RedriveParts, places: readonly LetterPlace[]): Promise<Planned[]> {
-  const { desk } = parts
-  const found: { id: string; letter: DeadLetter | undefined; original: Original | undefined }[] = []
-  for (const place of places) {
-    const letter = await desk.find(place)
-    found.push({ id: toLetterId(place), letter, original: letter && (await desk.findOriginal(letter)) })
-  }
-  const isOrder = ({ original }: (typeof found)[number]): number =>
-    original?.record.topic === parts.topics.orders ? 0 : 1
-  const ageOf = ({ original }: (typeof found)[number]): number => original?.record.timestampMs ?? 0
+export async function planRedrive(parts: RedriveParts, chosen: readonly Chosen[]): Promise<Planned[]> {
+  const { desk, topics } = parts
+  const found: Found[] = []
+  for (const { id, letter } of chosen) found.push({ id, letter, original: letter && (await desk.findOriginal(letter)) })
+  const isOrder = ({ original }: Found): number => (original?.record.topic === topics.orders ? 0 : 1)
+  const ageOf = ({ original }: Found): number => original?.record.timestampMs ?? 0
   found.sort((a, b) => isOrder(a) - isOrder(b) || ageOf(a) - ageOf(b))
   const originals = found.map(({ original }) => original)
   const trial = await openTrial(parts, originals)
+  await desk.readMarks(found.flatMap(({ letter }) => letter ?? []))
   const planned: Planned[] = []
   for (const one of found) planned.push(await planOne(parts, trial, one))
   return planned
 }
 
-/** Plans one dead letter. The trial then has its orders as they would be after it. */
-export async function planOne(
-  { desk, topics, recipe, reportStore }: RedriveParts,
-  trial: OrderTrial,
-  { id, letter, original }: { id: string; letter: DeadLetter | undefined; original: Original | undefined },
-): Promise<Planned> {
+interface Found extends Chosen {
+  readonly original: Original | undefined
+}
+
+/** Plans one dead letter, whose marks were read. The trial then has its orders as they would be after it. */
+export async function planOne(parts: RedriveParts, trial: OrderTrial, found: Found): Promise<Planned> {
+  const { desk, topics, recipe, reportStore } = parts
+  const { id, letter, original } = found
   const refuse = (text: string, effects: readonly Effect[] = []): Planned => ({
     id,
     ...(letter && { letter }),
@@ -98,7 +108,7 @@ export async function planOne(
     effects,
   })
   if (letter === undefined) return refuse('there is no such dead letter')
-  const mark = await desk.findMark(letter)
+  const mark = desk.markOf(id)
   if (mark !== undefined) return refuse(toMarked(mark))
   if (original === undefined) return refuse('it does not say which record it came from')
   if (original.state === 'cut') {
@@ -109,7 +119,7 @@ export async function planOne(
   const { isWorthIt, text, effects } = await judgeRedrive(judge, letter.role, record)
   if (!isWorthIt) return refuse(text, effects)
   await trial.take(record)
-  return { id, letter, isRefused: false, text, effects, record }
+  return { id, letter, isRefused: false, text, effects, record, ...(record.key === null && { note: keyless }) }
 }
 
 /** Does what a plan allows, telling of each dead letter as it goes. Safe to repeat (X2). @throws LogError when the log cannot take more. */
@@ -134,8 +144,9 @@ async function* appendChunk(parts: RedriveParts, chunk: readonly Open[]): AsyncG
   const { log, topics, desk } = parts
   const topic = topics.deadLetters
   const left: Open[] = []
+  await desk.readMarks(chunk.map(({ letter }) => letter))
   for (const one of chunk) {
-    const mark = await desk.findMark(one.letter)
+    const mark = desk.markOf(one.id)
     if (mark === undefined) left.push(one)
     else yield { id: one.id, outcome: 'refused', text: toMarked(mark) }
   }

@@ -5,7 +5,7 @@
  */
 import type { Positions } from '../log/event-log.ts'
 import { createPositionsTable, positionsSchema } from './positions-store.ts'
-import { openStoreFile } from './store-file.ts'
+import { openStateStore } from './state-store.ts'
 
 export interface ReportCheckpoint {
   readonly counts: ReadonlyMap<string, number>
@@ -27,7 +27,7 @@ export interface ReportStore {
 
 /** Opens the store, creating it when it is not there. `readOnly` opens an existing one beside its running owner. */
 export function createReportStore(file: string, { readOnly = false } = {}): ReportStore {
-  const { db, close } = openStoreFile(file, { readOnly })
+  const { db, close } = openStateStore(file, { readOnly })
   if (!readOnly) {
     db.exec(`CREATE TABLE IF NOT EXISTS counts (choice TEXT PRIMARY KEY, pizzas INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS counted (order_id TEXT PRIMARY KEY, pizzas BLOB NOT NULL);

@@ -98,6 +98,11 @@ export interface Assignment {
 export interface Consumer {
   /** Partition numbers this member owns, ascending. */
   assigned(): readonly number[]
+  /**
+   * Whether the log has confirmed the membership so recently that nobody else can own these partitions yet. False after a pause of the
+   * process, or while the log does not answer.
+   */
+  isConfirmed(): boolean
   /** Makes positions durable in the group. Rejects with `fenced` when this member lost one of the partitions. */
   commit(positions: Positions): Promise<void>
   pause(topics: readonly string[]): void

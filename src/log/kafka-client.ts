@@ -161,26 +161,28 @@ interface Transaction {
   readonly producerEpoch: number
 }
 
-export const sendInitProducerId = createTransactionRequest<
-  { readonly transactionalId: string; readonly transactionTimeout: number },
-  Pick<Transaction, 'producerId' | 'producerEpoch'>
->('initProducerId')
-export const sendAddPartitionsToTxn = createTransactionRequest<
-  Transaction & { readonly topics: readonly TopicPartitions<number>[] },
-  unknown
->('addPartitionsToTxn')
-export const sendEndTxn = createTransactionRequest<Transaction & { readonly transactionResult: boolean }, unknown>(
-  'endTxn',
-)
+export const sendInitProducerId = createTransactionRequest('initProducerId') as (
+  broker: KafkaBroker,
+  request: { readonly transactionalId: string; readonly transactionTimeout: number },
+) => Promise<Pick<Transaction, 'producerId' | 'producerEpoch'>>
+
+export const sendAddPartitionsToTxn: (
+  broker: KafkaBroker,
+  request: Transaction & { readonly topics: readonly TopicPartitions<number>[] },
+) => Promise<unknown> = createTransactionRequest('addPartitionsToTxn')
+
+export const sendEndTxn: (
+  broker: KafkaBroker,
+  request: Transaction & { readonly transactionResult: boolean },
+) => Promise<unknown> = createTransactionRequest('endTxn')
 
 /** Not the broker's own methods: those warn of every answer that only says to come again. */
-function createTransactionRequest<Request, Response>(name: string) {
+function createTransactionRequest(name: string): (broker: KafkaBroker, request: object) => Promise<unknown> {
   const { protocol } = require(`kafkajs/src/protocol/requests/${name}`) as {
-    protocol(of: { version: number }): (request: Request) => { request: object; response: object }
+    protocol(of: { version: number }): (request: object) => object
   }
   const make = protocol({ version: 1 })
-  return (broker: KafkaBroker, request: Request) =>
-    sendOn(broker, { ...make(request), logResponseError: false }) as Promise<Response>
+  return (broker, request) => sendOn(broker, { ...make(request), logResponseError: false })
 }
 
 interface HotRequest {

@@ -11,6 +11,7 @@ import { LogError, type ConsumeOptions, type Consumer, type Positions } from './
 import type { KafkaClient } from './kafka-client.ts'
 import { createKafkaCursors, type KafkaCursors } from './kafka-cursors.ts'
 import { protocolErrorType } from './kafka-errors.ts'
+import { createKafkaHoldings } from './kafka-holdings.ts'
 import { createKafkaGroup, type KafkaGroup, type KafkaGroupTimes, type Processes } from './kafka-group.ts'
 import { createPositionKeeper, type PositionKeeper } from './local-positions.ts'
 import { createSleeper, scheduleOnLoop } from './local-schedule.ts'
@@ -53,10 +54,7 @@ export function createKafkaConsumer(
   const onFetched = sleeper.wakeForRecords
   const cursors = createKafkaCursors({ cluster: client.cluster, batchRecordsMax, ...times, onFetched })
   let state: 'running' | 'stopping' | 'abandoned' = 'running'
-  let held: readonly number[] = []
-  let target: readonly number[] = []
-  /** Of those held, what the owner gives back. */
-  const renounced = new Set<number>()
+  const holdings = createKafkaHoldings()
   let lost: PromiseWithResolvers<void> | undefined
   let leaving: Promise<void> | undefined
   /** Resolves when the loop has ended, or nobody waits for it any more. */
@@ -70,17 +68,14 @@ export function createKafkaConsumer(
     topics,
     ...times,
     address: options.address,
-    // What it was given counts too, taken or not: this loop may take it while a join is under way, and then no other may have it.
-    held: () => [...new Set([...held, ...target])],
+    held: holdings.claimed,
     onAssigned(partitions) {
-      const isGivenBack = target.some((partition) => !partitions.includes(partition) && !held.includes(partition))
-      target = partitions
-      if (isGivenBack) group.rejoin()
+      if (holdings.assign(partitions)) group.rejoin()
       sleeper.wake()
     },
     onLost() {
       lost = Promise.withResolvers()
-      target = []
+      holdings.lose()
       sleeper.wake()
       return lost.promise
     },
@@ -89,7 +84,7 @@ export function createKafkaConsumer(
 
   async function commit(positions: Positions): Promise<void> {
     for (const byPartition of positions.values()) {
-      const foreign = [...byPartition.keys()].find((partition) => lost || !held.includes(partition))
+      const foreign = [...byPartition.keys()].find((partition) => lost || !holdings.held().includes(partition))
       if (foreign === undefined) continue
       throw new LogError(
         'fenced',
@@ -109,23 +104,19 @@ export function createKafkaConsumer(
   })
 
   const isRunning = () => state === 'running'
-  const isSurplus = (partition: number) => lost !== undefined || renounced.has(partition) || !target.includes(partition)
-  const hasChanged = () => lost !== undefined || held.length !== target.length || held.some(isSurplus)
+  const hasChanged = () => lost !== undefined || holdings.hasChanged()
 
   /** Gives partitions back, then takes the ones that came. */
   async function follow(): Promise<void> {
     const wasLost = lost
-    const surplus = held.filter(isSurplus)
+    const surplus = holdings.surplus()
     if (wasLost) keeper.forget()
     if (surplus.length > 0) {
       await keeper.flush().catch(report)
       await revoke(surplus)
       // What could not be committed is not this member's to commit later.
       keeper.forget()
-      held = held.filter((partition) => !surplus.includes(partition))
-      // Given back is given back, also when a round that went on meanwhile had left it here: the next one assigns it.
-      if (!wasLost) target = target.filter((partition) => !surplus.includes(partition))
-      for (const partition of surplus) renounced.delete(partition)
+      holdings.giveBack(surplus)
       cursors.drop(surplus)
       if (!wasLost) group.rejoin()
     }
@@ -133,7 +124,7 @@ export function createKafkaConsumer(
       lost = undefined
       wasLost.resolve()
     }
-    const added = target.filter((partition) => !held.includes(partition))
+    const added = holdings.missing()
     if (added.length > 0 && isRunning() && !lost) await take(added)
   }
 
@@ -146,12 +137,11 @@ export function createKafkaConsumer(
   }
 
   async function take(added: readonly number[]): Promise<void> {
-    const before = held
-    held = [...held, ...added].toSorted((a, b) => a - b)
+    holdings.take(added)
     try {
       await begin(added, { client, group, options, cursors, keeper })
     } catch (error) {
-      held = before
+      holdings.untake(added)
       throw error
     }
   }
@@ -192,15 +182,14 @@ export function createKafkaConsumer(
     await keeper.flush().catch(report)
     keeper.forget()
     lost?.resolve()
-    held = []
+    holdings.clear()
   }
 
   /** Ends the loop where it is; what a handler or a callback still does, counts for nothing. */
   function cut(): void {
     state = 'abandoned'
     keeper.forget()
-    held = []
-    target = []
+    holdings.clear()
     lost?.resolve()
     sleeper.wake()
     ended.resolve()
@@ -212,7 +201,8 @@ export function createKafkaConsumer(
   }
 
   return {
-    assigned: () => held,
+    assigned: holdings.held,
+    isConfirmed: () => isRunning() && lost === undefined && group.isConfirmed(),
     commit,
     pause: cursors.pause,
     resume(resumed) {
@@ -220,7 +210,7 @@ export function createKafkaConsumer(
       sleeper.wakeForRecords()
     },
     renounce(partitions) {
-      for (const partition of partitions) if (held.includes(partition)) renounced.add(partition)
+      holdings.renounce(partitions)
       sleeper.wake()
     },
     start() {

@@ -53,6 +53,8 @@ export interface KafkaGroupOptions extends KafkaGroupTimes {
 
 export interface KafkaGroup {
   start(): void
+  /** Whether the coordinator cannot have given this member's partitions away yet. */
+  isConfirmed(): boolean
   /** Asks for a new round, after partitions were given back. */
   rejoin(): void
   /** @throws LogError `fenced` when the member is no member any more, `unavailable`. */
@@ -78,6 +80,8 @@ export function createKafkaGroup(options: KafkaGroupOptions): KafkaGroup {
   let membership: Membership | undefined
   let mustJoin = true
   let joining = Promise.resolve()
+  /** When the last request was sent that the coordinator has answered to this member as such. */
+  let confirmedAt = -Infinity
   let finished: Promise<void> | undefined
 
   const isRunning = () => state === 'running'
@@ -93,8 +97,9 @@ export function createKafkaGroup(options: KafkaGroupOptions): KafkaGroup {
     const dead = membership === undefined ? await findDead(options, broker) : []
     const joined = joinAndSync(options, broker, membership?.memberId ?? '')
     if (dead.length > 0) void dismiss(options, dead)
-    const { memberId, generationId, partitions } = await joined
+    const { memberId, generationId, partitions, sentAt } = await joined
     membership = { memberId, generationId }
+    confirmedAt = sentAt
     if (state !== 'abandoned') options.onAssigned(partitions)
   }
 
@@ -137,7 +142,10 @@ export function createKafkaGroup(options: KafkaGroupOptions): KafkaGroup {
           joining = joined.catch(() => {})
           await joined
         } else {
-          await (await findCoordinator()).heartbeat({ groupId, ...toRequest(membership) })
+          const broker = await findCoordinator()
+          const sentAt = performance.now()
+          await broker.heartbeat({ groupId, ...toRequest(membership) })
+          confirmedAt = sentAt
         }
         failures = 0
         if (isRunning() && !mustJoin) await sleeper.sleep(heartbeatMs)
@@ -156,6 +164,8 @@ export function createKafkaGroup(options: KafkaGroupOptions): KafkaGroup {
     start() {
       finished = run()
     },
+    // A rebalance that begins right after an answer waits this long for a member before it gives its partitions away.
+    isConfirmed: () => membership !== undefined && performance.now() - confirmedAt < options.rebalanceTimeoutMs,
     rejoin() {
       mustJoin = true
       sleeper.wake()
@@ -253,8 +263,10 @@ async function joinAndSync(options: KafkaGroupOptions, coordinator: KafkaBroker,
   })
   const { generationId } = joined
   const groupAssignment = joined.leaderId === joined.memberId ? await assign(options, joined.members) : []
+  const sentAt = performance.now()
   const synced = await coordinator.syncGroup({ groupId, generationId, memberId: joined.memberId, groupAssignment })
-  return { memberId: joined.memberId, generationId, partitions: parseAssignment(synced.memberAssignment) }
+  const partitions = parseAssignment(synced.memberAssignment)
+  return { memberId: joined.memberId, generationId, partitions, sentAt }
 }
 
 async function assign(options: KafkaGroupOptions, members: readonly { memberId: string; memberMetadata: Buffer }[]) {

@@ -28,6 +28,8 @@ export interface LocalStore {
   /** @param address where the member can be reached, for those logs that tell owners. */
   join(groupId: string, topics: readonly string[], address: string | undefined): Promise<string>
   leave(groupId: string, member: string): Promise<void>
+  /** Must be cheap. */
+  isMember(groupId: string, member: string): boolean
   /** Claims what is free and due to the member; undefined when it is no member any more. */
   claim(groupId: string, member: string): Promise<Claim | undefined>
   release(groupId: string, member: string, partitions: readonly number[]): Promise<void>
@@ -147,6 +149,7 @@ export function createLocalConsumer(local: LocalConsumerOptions, options: Consum
   return {
     groupId: options.groupId,
     assigned: membership.owned,
+    isConfirmed: membership.isMember,
     commit,
     pause: cursors.pause,
     resume(topics) {
@@ -242,6 +245,7 @@ function createMembership(
       for (const partition of partitions) if (owned.has(partition)) renounced.add(partition)
     },
     owned: () => [...owned].toSorted((a, b) => a - b),
+    isMember: () => member !== undefined && store.isMember(groupId, member),
     async join(): Promise<void> {
       member = await store.join(groupId, topics, address)
     },

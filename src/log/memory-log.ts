@@ -29,7 +29,10 @@ import { claimPartitions, planGroup } from './local-group.ts'
 import { createLocalLog, type LocalBackend } from './local-log.ts'
 import { scheduleOnLoop, type Schedule } from './local-schedule.ts'
 
-type GroupStore = Pick<LocalBackend, 'join' | 'leave' | 'claim' | 'release' | 'commit' | 'committed' | 'owners'>
+type GroupStore = Pick<
+  LocalBackend,
+  'join' | 'leave' | 'isMember' | 'claim' | 'release' | 'commit' | 'committed' | 'owners'
+>
 
 interface MemoryPartition {
   /** Offset of the first record that is kept. */
@@ -131,6 +134,7 @@ function createGroups(storage: MemoryStorage, handle: object): GroupStore {
     async leave(groupId, member) {
       removeMember(storage, groupId, member)
     },
+    isMember: (groupId, member) => groupOf(groupId).members.has(member),
     async claim(groupId, member) {
       assertNotAway(storage)
       const { partitions, members, owners } = groupOf(groupId)

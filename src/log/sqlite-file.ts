@@ -191,9 +191,12 @@ function openDatabase(file: string, busyTimeoutMs: number): DatabaseSync {
   try {
     mkdirSync(dirname(file), { recursive: true })
     db = new DatabaseSync(file, { timeout: busyTimeoutMs })
+    // One look: another process may be making the file at this moment.
+    db.exec('BEGIN')
     const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number }
     const { application_id: owner } = db.prepare('PRAGMA application_id').get() as { application_id: number }
     const { tables } = db.prepare('SELECT count(*) AS tables FROM sqlite_schema').get() as { tables: number }
+    db.exec('COMMIT')
     // The schema and the marks come in one transaction: a file with tables and without marks is another program's.
     const isFresh = tables === 0 && owner === 0
     if (!isFresh && owner !== applicationId) throw new LogError('unavailable', `Cannot open ${file}: it is not a log`)

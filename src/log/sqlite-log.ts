@@ -113,6 +113,8 @@ export function createSqliteLog(options: SqliteLogOptions): EventLog {
       retention.start()
       return member
     },
+    // Its partitions go to others only when its process is gone (sqlite-presence.ts).
+    isMember: () => true,
     leave: (groupId, member) => changeGroup(groupId, () => groups.leave(member)),
     claim: (groupId, member) =>
       sqlite.transact('claim partitions in', () => groups.claim(groupId, member, partitionsOf.get(groupId)!)),

@@ -185,14 +185,16 @@ export function createSqliteRecords(sqlite: SqliteFile): SqliteRecords {
       return first && { offset: first.seq - 1, timestampMs: first.timestampMs }
     },
     cut(topic, partition, { below, olderThanMs, recordsMax }) {
-      const { end, removeTo } = partitionOf(topic, partition)
+      const { end, removeTo, tail } = partitionOf(topic, partition)
       const last = at(end)
       const rows = oldest(topic, partition, recordsMax)
       const mayGo = ({ seq, timestampMs }: (typeof rows)[number]) =>
         seq <= below && seq < last && timestampMs < olderThanMs
       const firstKept = rows.findIndex((row) => !mayGo(row))
       const upTo = rows[(firstKept < 0 ? rows.length : firstKept) - 1]
-      return upTo === undefined ? 0 : Number(removeTo.run(upTo.seq).changes)
+      if (upTo === undefined) return 0
+      tail.dropBelow(upTo.seq)
+      return Number(removeTo.run(upTo.seq).changes)
     },
     compact(topic, partition, { from, to }) {
       partitionOf(topic, partition)

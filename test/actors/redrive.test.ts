@@ -47,11 +47,13 @@ function open(shop: MemoryShop, { log = shop.log, stores = ['orders'] as string[
 }
 
 const plan = (shop: MemoryShop, letters: readonly DeadLetter[], options = {}): Promise<Planned[]> =>
-  planRedrive(open(shop, options), letters)
+  planRedrive(open(shop, options), toChosen(letters))
+
+const toChosen = (letters: readonly DeadLetter[]) => letters.map((letter) => ({ id: letter.id, letter }))
 
 async function act(parts: RedriveParts, letters: readonly DeadLetter[]): Promise<Redriven[]> {
   const outcomes: Redriven[] = []
-  for await (const one of redrive(parts, await planRedrive(parts, letters))) outcomes.push(one)
+  for await (const one of redrive(parts, await planRedrive(parts, toChosen(letters)))) outcomes.push(one)
   return outcomes
 }
 
@@ -119,7 +121,7 @@ describe('A redriven dead letter', () => {
   test('is appended twice by two who redrive at the same moment, and counts once (P6)', async () => {
     const { shop, host, letters } = await openLateOrder()
     const both = [open(shop), open(shop)]
-    const plans = await Promise.all(both.map((parts) => planRedrive(parts, letters)))
+    const plans = await Promise.all(both.map((parts) => planRedrive(parts, toChosen(letters))))
     // The first has looked for marks, and waits with its append until the other is done.
     const faulty = createFaultyLog()
     const go = faulty.block()
@@ -173,7 +175,7 @@ describe('A redrive is refused', () => {
     const letter = await refused(shop, topped(shop, 'meats', 2))
     const [planned] = await plan(shop, [letter])
     expect(planned!.text).toBe('would be a dead letter again: Order 777 has pizzas 1 to 1, not 2')
-    const [missing] = await planRedrive(open(shop), [{ partition: 0, offset: 99 }])
+    const [missing] = await planRedrive(open(shop), [{ id: '0-99', letter: undefined }])
     expect(missing).toMatchObject({ isRefused: true, text: 'there is no such dead letter' })
   })
 
@@ -230,6 +232,16 @@ describe('What a redrive would do', () => {
       ['meats', 'passes-on'],
       ['cheese-reporter', 'unknown'],
     ])
+  })
+
+  test('comes with a word where the record has no key and may go to another partition', async () => {
+    const shop = await openMemoryShop()
+    const host = await shop.startHost()
+    const letter = await refused(shop, { ...topped(shop, 'cheese', 1), key: null })
+    await shop.append(orderRecord(shop.topics, id, 1))
+    await until(() => host.host.cache.peek(id) !== undefined)
+    const [planned] = await plan(shop, [letter])
+    expect(planned).toMatchObject({ isRefused: false, note: expect.stringContaining('it has no key') })
   })
 
   test('counts a pizza in the report no second time, but one without pizza id (P7)', async () => {

@@ -199,8 +199,7 @@ function describeHandOvers(open: Open, context: () => ContractContext): void {
       const position = await newer.append(toRecords([`newer-${round}`]))
       const outcome = await appended
       outcomes.add(outcome)
-      if (outcome === 'appended')
-        wanted.push(...(namesOf(bulky(`older-${round}`).map(({ value }) => value)) as string[]))
+      if (outcome === 'appended') wanted.push(...namesOf(bulky(`older-${round}`).map(({ value }) => value)))
       expect(before).toEqual(wanted)
       wanted.push(`newer-${round}`)
       expect(await readWith(logs[1], at, position)).toEqual(wanted)

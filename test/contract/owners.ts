@@ -76,7 +76,7 @@ async function joinNoting(log: EventLog, options: { groupId: string; topics: str
       handled.push(...records)
     },
   })
-  return { ...member, events, handled, holdUp: (opened: Promise<void>) => (gate = opened) }
+  return { ...member, events, handled, holdUp: (opened: Promise<void>) => void (gate = opened) }
 }
 
 function describeRenouncing(context: () => ContractContext): void {

@@ -82,6 +82,7 @@ export async function startRemoteLog(factory: RemoteFactory): Promise<RemoteLog>
       await call('consume', [consumer, plain])
       const remote: Consumer = {
         assigned: () => [...owned].toSorted((a, b) => a - b),
+        isConfirmed: () => true,
         commit: (positions) => call('commit', [positions], consumer),
         pause: (topics) => void call('pause', [topics], consumer),
         resume: (topics) => void call('resume', [topics], consumer),

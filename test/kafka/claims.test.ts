@@ -18,7 +18,7 @@ import { kafkaAvailable, needsKafka, startTestBroker, type TestBroker } from './
 
 describe.skipIf(!(await kafkaAvailable()))(`A claim on Kafka (${needsKafka})`, { timeout: 60_000 }, () => {
   let broker: TestBroker
-  let closers: (() => Promise<void>)[] = []
+  const closers: (() => Promise<void>)[] = []
 
   beforeAll(async () => {
     broker = await startTestBroker()
@@ -46,7 +46,11 @@ describe.skipIf(!(await kafkaAvailable()))(`A claim on Kafka (${needsKafka})`, {
   it('aborts the transaction that its former owner left open, and refuses that owner', async () => {
     const log = open()
     const at = await createPartition(log)
-    const owner = new kafkajs.Kafka({ ...connection(), brokers: [broker.bootstrapServers], logLevel: 0 }).producer({
+    const owner = new kafkajs.Kafka({
+      ...connection(),
+      brokers: [broker.bootstrapServers],
+      logLevel: kafkajs.logLevel.NOTHING,
+    }).producer({
       transactionalId: `${at.topic}.${at.partition}`,
       idempotent: true,
       maxInFlightRequests: 1,

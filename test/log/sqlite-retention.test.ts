@@ -52,7 +52,7 @@ async function sweep(options: Partial<RetentionOptions> = {}): Promise<number> {
   const defaults = { readers, settle: async () => {} }
   const retention = createRetention(
     { ...defaults, ...options },
-    { ...parts, schedule: (run) => scheduleOnLoop(run, 0), onError: expect.unreachable },
+    { ...parts, schedule: (run) => scheduleOnLoop(run, 0), onError: (error) => expect.unreachable(String(error)) },
   )
   try {
     return await retention.sweep()

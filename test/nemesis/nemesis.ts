@@ -72,8 +72,8 @@ export interface NemesisResult {
   readonly folder?: string
 }
 
-/** The kinds of a mode, all or those named. @throws Error that names the kinds there are. */
-export function chooseKinds(mode: Mode, only?: readonly string[]): readonly FaultKind[] {
+/** The kinds of a mode, all or those named. */
+function chooseKinds(mode: Mode, only?: readonly string[]): readonly FaultKind[] {
   const known = faultKinds.filter((kind) => kind.modes.includes(mode))
   return only === undefined ? known : known.filter(({ name }) => only.includes(name))
 }

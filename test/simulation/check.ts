@@ -1,19 +1,26 @@
 /**
- * Check. Proves the promises of a simulated shop that has calmed down. P2 and P3 are the witness's; here are P1 and P4 to P8.
+ * Check. Proves the promises of a simulated shop that has calmed down, over all its hosts together. P2 and P3 are the witness's; here
+ * are P1 and P4 to P8; P9 is in check-snapshots.ts.
  */
+import type { OrderStore } from '../../src/actors/order-store.ts'
 import { verify } from '../../src/actors/verify.ts'
 import type { Positions } from '../../src/log/event-log.ts'
 import type { MemoryLog, MemoryStorage } from '../../src/log/memory-log.ts'
 import { choose, recipe } from '../../src/menu.ts'
 import type { Topics } from '../../src/topics.ts'
+import type { Random } from '../support/random.ts'
 import type { Witness } from '../support/witness.ts'
+import { checkSnapshots } from './check-snapshots.ts'
 import { groupOf, type Cluster } from './cluster.ts'
-import { ask, toJson } from './customers.ts'
-import { roles } from './plan.ts'
+import { toJson } from './customers.ts'
+import { isHost } from './plan.ts'
+import type { Router } from './router.ts'
 import type { Strangers } from './strangers.ts'
 
 export interface CheckOptions {
   readonly cluster: Cluster
+  readonly router: Router
+  readonly random: Random
   readonly storage: MemoryStorage
   readonly topics: Topics
   readonly liveActorsMax: number
@@ -23,29 +30,54 @@ export interface CheckOptions {
   readonly strangers: Strangers | undefined
 }
 
-/** Whether every role is up and ready, has read to the end of its topics and written that down. */
-export function isCalm({ cluster, storage, topics }: CheckOptions): boolean {
+/** Whether every program is up and ready, has read to the end of its topics and written that down. */
+export function isCalm(options: CheckOptions): boolean {
+  const { cluster, storage, topics } = options
   const instances = [...cluster.instances]
-  const isUp = (name: string): boolean => instances.some(({ role }) => role === name)
-  if (
-    !roles.every(isUp) ||
-    instances.some(({ isStopping, running }) => isStopping === true || running?.readiness().ready !== true)
-  )
-    return false
-  const hasRead = (positions: Positions | undefined, names: readonly string[]): boolean =>
-    names.every((name) =>
-      storage.topics
-        .get(name)!
-        .every(({ records }, partition) => (positions?.get(name)?.get(partition) ?? 0) === records.length),
-    )
-  const orders = cluster.orderDisk.open()
-  const reads = [topics.orders, ...topics.toppingOf.keys()]
+  const isUp = (name: string): boolean => instances.some(({ unit }) => unit === name)
+  if (![...cluster.units].every(isUp) || instances.some(({ isStopping }) => isStopping === true)) return false
+  if (instances.some(({ unit, running }) => !isHost(unit) && running?.readiness().ready !== true)) return false
   return (
-    // A held record is still on its way to its order or to the dead letters.
-    orders.held().length === 0 &&
-    hasRead(orders.positions(), reads) &&
-    hasRead(cluster.reportDisk.open().positions(), [topics.stages.get('cheese')!.to]) &&
-    [...topics.stages].every(([topping, { from }]) => hasRead(storage.committed.get(groupOf(topping)), [from]))
+    areHostsCalm(options) &&
+    hasRead(storage, cluster.reportDisk.open().positions(), [topics.stages.get('cheese')!.to]) &&
+    [...topics.stages].every(([topping, { from }]) => hasRead(storage, storage.committed.get(groupOf(topping)), [from]))
+  )
+}
+
+/** Whether each partition is with one host, which has read all of it and holds nothing of it back. */
+function areHostsCalm({ cluster, storage, topics }: CheckOptions): boolean {
+  const hosts = cluster.hosts()
+  const owned = hosts.flatMap(({ shop }) => shop.host.gate.partitions)
+  if (owned.length !== topics.partitions || new Set(owned).size !== topics.partitions) return false
+  const reads = [topics.orders, ...topics.toppingOf.keys()]
+  return hosts.every(({ unit, shop: { host } }) => {
+    const { partitions } = host.gate
+    // More hosts than partitions: it waits for one of them to leave.
+    if (partitions.length === 0) return true
+    const disk = cluster.orderDisks.get(unit)!.open()
+    return (
+      host.readiness().ready &&
+      // A held record is still on its way to its order or to the dead letters.
+      !disk.held().some(({ partition }) => partitions.includes(partition)) &&
+      hasRead(storage, disk.positions(), reads, partitions)
+    )
+  })
+}
+
+/** Whether positions are at the end of these partitions (default: of all) of topics. */
+function hasRead(
+  storage: MemoryStorage,
+  positions: Positions | undefined,
+  names: readonly string[],
+  partitions?: readonly number[],
+): boolean {
+  return names.every((name) =>
+    storage.topics
+      .get(name)!
+      .every(
+        ({ records }, partition) =>
+          partitions?.includes(partition) === false || (positions?.get(name)?.get(partition) ?? 0) === records.length,
+      ),
   )
 }
 
@@ -55,22 +87,29 @@ export async function checkPromises(options: CheckOptions): Promise<void> {
   for (const [orderId, count] of witness.accepted) await checkOrder(options, orderId, count, true)
   for (const [orderId, count] of strangers?.orders ?? []) await checkOrder(options, orderId, count, false)
   await checkList(options)
-  const stores = { orderStore: cluster.orderDisk.open(), reportStore: cluster.reportDisk.open() }
-  const { differences } = await verify({ log, recipe, topics, ...stores })
-  for (const { where, what } of differences) witness.blame(`${where === 'report' ? 'P7' : 'P4'}: ${where} ${what}`)
+  const { differences } = await verify({ log, recipe, topics, reportStore: cluster.reportDisk.open() })
+  for (const { where, what } of differences) witness.blame(`P7: ${where} ${what}`)
+  for (const [unit, disk] of cluster.orderDisks) await checkDisk(options, unit, disk.open())
+  if (topics.snapshots !== undefined) await checkSnapshots(options, topics.snapshots)
   checkMemory(options)
   checkReport(options)
   checkDeadLetters(options)
 }
 
+/** P4: every disk, that of a host that left long ago too, says what the log says up to its own positions. */
+async function checkDisk({ log, topics, witness }: CheckOptions, unit: string, orderStore: OrderStore): Promise<void> {
+  const { differences } = await verify({ log, recipe, topics, orderStore })
+  for (const { where, what } of differences) witness.blame(`P4: on the disk of ${unit}, ${where} ${what}`)
+}
+
 async function checkOrder(
-  { cluster, witness }: CheckOptions,
+  { router, witness }: CheckOptions,
   orderId: string,
   count: number,
   isOurs: boolean,
 ): Promise<void> {
   const answered = witness.look(orderId)
-  const answer = await ask(cluster, async (shop) => ({ order: await shop.get(orderId) }))
+  const answer = await router.askOwner(orderId, async (shop) => ({ order: await shop.get(orderId) }))
   if (answer === undefined)
     return witness.blame(`P1: order ${orderId} cannot be asked for in a shop that has calmed down`)
   const { order } = answer
@@ -93,11 +132,11 @@ async function checkOrder(
 }
 
 /** Every order is in the list, once, page by page. */
-async function checkList({ cluster, witness, strangers }: CheckOptions): Promise<void> {
+async function checkList({ router, witness, strangers }: CheckOptions): Promise<void> {
   const listed: string[] = []
   let after: string | null | undefined
   while (after !== null) {
-    const page = await ask(cluster, (shop) => shop.list({ limit: 3, ...(after !== undefined && { after: after! }) }))
+    const page = await router.list({ limit: 3, ...(after !== undefined && { after }) })
     if (page === undefined) return witness.blame('P1: the list cannot be asked for in a shop that has calmed down')
     for (const { id, status } of page.orders) {
       listed.push(id)
@@ -112,8 +151,10 @@ async function checkList({ cluster, witness, strangers }: CheckOptions): Promise
 
 /** P8: what is not dirty is at most as much as was configured, and readers wake nothing. */
 function checkMemory({ cluster, witness, liveActorsMax }: CheckOptions): void {
-  const live = cluster.orders()?.countLive?.() ?? 0
-  if (live > liveActorsMax) witness.blame(`P8: ${live} orders are in memory, at most ${liveActorsMax} may be`)
+  for (const { unit, shop } of cluster.hosts()) {
+    const live = shop.host.cache.size
+    if (live > liveActorsMax) witness.blame(`P8: ${unit} has ${live} orders in memory, at most ${liveActorsMax} may be`)
+  }
 }
 
 /** What the running reporter answers is what its store holds. */

@@ -1,11 +1,13 @@
 /**
- * Customers. Place orders with an idempotency key until they are told that the shop took them, and look at them now and then; the
- * witness remembers what they were told. They live in a process that nothing happens to, and believe no dead one.
+ * Customers. Place orders with an idempotency key until they are told that the shop took them, and look at them now and then; some
+ * then follow theirs until it is ready. The witness remembers what they were told. They live in a process that nothing happens to.
  */
-import type { Orders, OrderView } from '../../src/actors/orders.ts'
+import type { OrderView } from '../../src/actors/orders.ts'
 import type { Random } from '../support/random.ts'
 import type { Witness } from '../support/witness.ts'
-import type { Cluster } from './cluster.ts'
+import type { SimProcess } from './scheduler.ts'
+import type { Router } from './router.ts'
+import { followOrder } from './watcher.ts'
 
 export interface Customers {
   /** Every order was taken, and every customer has looked often enough. */
@@ -14,7 +16,8 @@ export interface Customers {
 }
 
 export interface CustomersOptions {
-  readonly cluster: Cluster
+  readonly world: SimProcess
+  readonly router: Router
   readonly witness: Witness
   readonly random: Random
   /** Pizzas of each order. */
@@ -22,36 +25,36 @@ export interface CustomersOptions {
   readonly say: (line: string) => void
 }
 
-const requestMs = 1_500
 const looks = 6
 
 /** Lets the customers in. */
 export function startCustomers(options: CustomersOptions): Customers {
-  const { cluster, witness, random, orders, say } = options
+  const { world, router, witness, random, orders, say } = options
   let busy = orders.length
 
   const customer = async (count: number, index: number): Promise<void> => {
-    await cluster.world.sleep(random.below(1 + 40 * index))
+    await world.sleep(random.below(1 + 40 * index))
     const key = `customer-${index}`
     let orderId: string | undefined
     while (orderId === undefined) {
-      const place = () => ask(cluster, (shop) => shop.place({ count, idempotencyKey: key }))
+      const place = () => router.askAny((shop) => shop.place({ count, idempotencyKey: key }))
       // Some press the button twice.
       const answers = await Promise.all(random.oneIn(4) ? [place(), place()] : [place()])
       const orderIds = new Set(answers.flatMap((answer) => answer?.order_id ?? []))
       if (orderIds.size > 1) witness.blame(`P1: one key was answered with the orders ${[...orderIds].join(' and ')}`)
       ;[orderId] = orderIds
-      if (orderId === undefined) await cluster.world.sleep(30)
+      if (orderId === undefined) await world.sleep(30)
     }
     say(`customer ${index} has order ${orderId} of ${count}`)
     witness.accept(orderId, count)
     for (let look = 0; look < looks; look++) {
-      await cluster.world.sleep(random.below(60))
+      await world.sleep(random.below(60))
       const answered = witness.look(orderId)
       const waitMs = random.pick([0, 0, 50])
-      const answer = await ask(cluster, async (shop) => ({ order: await shop.get(orderId, { waitMs }) }))
+      const answer = await router.askOwner(orderId!, async (shop) => ({ order: await shop.get(orderId!, { waitMs }) }))
       if (answer !== undefined) answered(answer.order && toJson(answer.order))
     }
+    if (random.oneIn(3)) await followOrder(orderId, { world, router, witness })
   }
 
   orders.forEach((count, index) => {
@@ -67,17 +70,6 @@ export function startCustomers(options: CustomersOptions): Customers {
     },
     accepted: witness.accepted,
   }
-}
-
-/** Asks the shop. @returns undefined when it has not answered in time, refuses, or has died meanwhile. */
-export async function ask<T>(cluster: Cluster, question: (shop: Orders) => Promise<T>): Promise<T | undefined> {
-  const instance = cluster.orders()
-  if (instance?.orders === undefined) return undefined
-  const { process, orders } = instance
-  const answer = question(orders).catch(() => undefined)
-  const tooLate = cluster.world.sleep(requestMs).then(() => undefined)
-  const answered = await Promise.race([answer, tooLate])
-  return process.isAlive ? answered : undefined
 }
 
 export function toJson({ id, count, status, pizzas, in_progress }: OrderView) {

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { createOrderStore, type Checkpoint, type OrderStore } from '../../src/actors/order-store.ts'
+import { createOrderStore, type Checkpoint, type OrderStore, type Restored } from '../../src/actors/order-store.ts'
 import { createReportStore, type ReportCheckpoint, type ReportStore } from '../../src/actors/report-store.ts'
 import { makeFolder } from '../support/lifecycle.ts'
 import { createOrderDisk, createReportDisk } from './disks.ts'
@@ -54,6 +54,35 @@ const checkpoint: fc.Arbitrary<Checkpoint> = fc.record({
   held: fc.uniqueArray(held, { selector: ({ offset }) => offset, maxLength: 2 }),
 })
 
+/** What another owner checkpointed of partition 0, where all orders are. */
+const restored: fc.Arbitrary<Restored> = fc.record({
+  partition: fc.constant(0),
+  orders: fc.uniqueArray(
+    order.map(({ entries: _, ...stored }) => stored),
+    { selector: ({ order_id }) => order_id, maxLength: 3 },
+  ),
+  chunks: fc.array(
+    fc.record({
+      order_id: orderId,
+      firstVersion: fc.integer({ min: 1, max: 9 }),
+      status: fc.constantFrom('preparing' as const, 'ready' as const),
+      entries: fc.array(entry, { minLength: 1, maxLength: 2 }),
+    }),
+    { maxLength: 3 },
+  ),
+  held: fc.uniqueArray(held, { selector: ({ offset }) => offset, maxLength: 2 }),
+  released: fc.array(fc.record({ topic: fc.constant('pizza'), partition: fc.constant(0), offset: fc.nat(9) }), {
+    maxLength: 2,
+  }),
+  positions: fc.oneof(positions, fc.constant(new Map<string, Map<number, number>>())),
+})
+/** What can be done to an order store, with what it answers. */
+const act: fc.Arbitrary<(store: OrderStore) => unknown> = fc.oneof(
+  { weight: 3, arbitrary: checkpoint.map((one) => (store: OrderStore) => store.checkpoint(one)) },
+  { weight: 3, arbitrary: restored.map((one) => (store: OrderStore) => store.restore(one)) },
+  { weight: 1, arbitrary: fc.nat(1).map((partition) => (store: OrderStore) => store.forget(partition)) },
+)
+
 /** Everything an order store answers, but its epoch. */
 function look(store: OrderStore) {
   return {
@@ -64,10 +93,13 @@ function look(store: OrderStore) {
     after: store.journalAfter(1, 2),
     last: store.lastSeq(),
     counts: store.counts(),
+    countsOf: [store.counts([0, 1]), store.counts([1])],
     lists: [
       store.list({ limit: 2 }),
       store.list({ limit: 9, status: 'ready' }),
       store.list({ limit: 9, after: { placedAt: 102, orderId: '2' } }),
+      store.list({ limit: 9, partitions: [0] }),
+      store.list({ limit: 9, partitions: [1] }),
     ].map((orders) => orders.map(({ order_id }) => order_id)),
     all: [...store.all()].map(({ order_id }) => order_id).toSorted(),
   }
@@ -87,21 +119,21 @@ const sorted = (map: ReadonlyMap<string, unknown>) =>
     ])
 
 describe('A simulated disk', () => {
-  it('answers as the order store does, whatever was written', async () => {
+  it('answers as the order store does, whatever was written, taken over and forgotten', async () => {
     const dir = await makeFolder()
     fc.assert(
-      fc.property(fc.array(checkpoint, { maxLength: 6 }), (checkpoints) => {
+      fc.property(fc.array(act, { maxLength: 8 }), (acts) => {
         const real = createOrderStore(join(dir, 'orders.sqlite'))
         const simulated = createOrderDisk().open()
         try {
-          for (const one of checkpoints) expect(plain(simulated.checkpoint(one))).toEqual(plain(real.checkpoint(one)))
+          for (const one of acts) expect(plain(one(simulated) ?? null)).toEqual(plain(one(real) ?? null))
           expect(plain(look(simulated))).toEqual(plain(look(real)))
         } finally {
           real.close()
           rmSync(dir, { recursive: true, force: true })
         }
       }),
-      { numRuns: 40 },
+      { numRuns: 100 },
     )
     onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
   })

@@ -46,7 +46,7 @@ export function createOrderDisk(): Disk<OrderStore> {
   const write: OrderStore['checkpoint'] = ({ orders, positions, held }) => {
     const written: JournalChunk[] = []
     for (const { entries, ...order } of orders) {
-      disk.orders.set(order.order_id, order)
+      putOrder(order)
       if (entries.length === 0) continue
       const { order_id, status, version } = order
       const seq = disk.chunks.length + 1
@@ -70,9 +70,13 @@ export function createOrderDisk(): Disk<OrderStore> {
   }
 
   const restore: OrderStore['restore'] = ({ partition, orders, chunks, held, released, positions }) => {
-    for (const order of orders) disk.orders.set(order.order_id, order)
+    for (const order of orders) putOrder(order)
+    const has = (order_id: string, firstVersion: number): boolean =>
+      [...disk.restored, ...disk.chunks].some((c) => c.order_id === order_id && c.firstVersion === firstVersion)
+    let seq = Math.min(0, ...disk.restored.map((chunk) => chunk.seq))
     for (const { entries, ...chunk } of chunks) {
-      disk.restored.push({ ...chunk, seq: -1 - disk.restored.length, text: printEntries(entries) })
+      seq--
+      if (!has(chunk.order_id, chunk.firstVersion)) disk.restored.push({ ...chunk, seq, text: printEntries(entries) })
     }
     const isReleased = ({ topic, partition: p, offset }: LogRecord): boolean =>
       released.some((at) => at.topic === topic && at.partition === p && at.offset === offset)
@@ -81,8 +85,17 @@ export function createOrderDisk(): Disk<OrderStore> {
     move(disk.positions, positions)
   }
 
+  /** What an order was placed with stays. */
+  const putOrder = (order: StoredOrder): void => {
+    const { partition, count, placedAt } = disk.orders.get(order.order_id) ?? order
+    disk.orders.set(order.order_id, { ...order, partition, count, placedAt })
+  }
+
   const forgetPositions = (partition: number): void => {
-    for (const byPartition of disk.positions.values()) byPartition.delete(partition)
+    for (const [topic, byPartition] of disk.positions) {
+      byPartition.delete(partition)
+      if (byPartition.size === 0) disk.positions.delete(topic)
+    }
   }
 
   const forget: OrderStore['forget'] = (partition) => {
@@ -107,8 +120,16 @@ export function createOrderDisk(): Disk<OrderStore> {
       afterWrite()
       return written
     },
-    restore,
-    forget,
+    restore(restored) {
+      beforeWrite()
+      restore(restored)
+      afterWrite()
+    },
+    forget(partition) {
+      beforeWrite()
+      forget(partition)
+      afterWrite()
+    },
     list({ status, after, partitions, limit }) {
       const isAfter = (order: StoredOrder): boolean => after === undefined || compareAge(order, after) > 0
       const isHere = ({ partition }: StoredOrder): boolean => partitions?.includes(partition) ?? true
@@ -128,7 +149,7 @@ export function createOrderDisk(): Disk<OrderStore> {
         .filter(({ order_id }) => order_id !== '')
         .slice(0, limit)
         .map(toChunk),
-    lastSeq: () => disk.chunks.length,
+    lastSeq: () => disk.chunks.findLast(({ order_id }) => order_id !== '')?.seq ?? 0,
     counts(partitions) {
       const orders = [...disk.orders.values()].filter(({ partition }) => partitions?.includes(partition) ?? true)
       const ready = orders.filter(({ status }) => status === 'ready').length

@@ -1,4 +1,4 @@
-/** Shrink. Makes a failing plan smaller while it still fails: fewer faults, fewer kinds, fewer orders, nobody else. */
+/** Shrink. Makes a failing plan smaller while it still fails: fewer faults, fewer kinds, fewer orders, fewer hosts, nobody else. */
 import type { Plan } from './plan.ts'
 
 /** Tries smaller plans until none of them fails any more. @returns the smallest that does, and how many runs it took. */
@@ -32,6 +32,8 @@ function* smaller(plan: Plan): Generator<Plan> {
     yield { ...plan, faults: faults.slice(0, faults.length >> 1) }
   }
   if (orders.length > 1) yield { ...plan, orders: orders.slice(0, orders.length >> 1) }
+  if (plan.hosts > 1) yield { ...plan, hosts: plan.hosts - 1 }
+  if (plan.hosts === 1 && plan.hasSnapshots) yield { ...plan, hasSnapshots: false }
   if (plan.partitions > 1) yield { ...plan, partitions: 1 }
   for (const index of faults.keys()) yield { ...plan, faults: faults.toSpliced(index, 1) }
   for (const index of callFaults.keys()) yield { ...plan, callFaults: callFaults.toSpliced(index, 1) }

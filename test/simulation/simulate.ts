@@ -5,14 +5,16 @@ import { createMemoryLog, createMemoryStorage } from '../../src/log/memory-log.t
 import type { Logger } from '../../src/logger.ts'
 import { recipe } from '../../src/menu.ts'
 import { createTopics } from '../../src/topics.ts'
-import { createRandom, type Random } from '../support/random.ts'
+import { createRandom } from '../support/random.ts'
 import { createWitness } from '../support/witness.ts'
 import { checkPromises, isCalm, type CheckOptions } from './check.ts'
-import { createCluster, type Cluster } from './cluster.ts'
+import { createCluster } from './cluster.ts'
 import { startCustomers } from './customers.ts'
-import { createFaults, type Faults } from './faults.ts'
+import { createFaults } from './faults.ts'
+import { injectFault, type World } from './inject.ts'
 import type { Mutation } from './mutation.ts'
-import { roles, type Plan, type PlannedFault } from './plan.ts'
+import type { Plan } from './plan.ts'
+import { createRouter } from './router.ts'
 import { createScheduler, type Scheduler } from './scheduler.ts'
 import { startStrangers } from './strangers.ts'
 import { startWatcher } from './watcher.ts'
@@ -54,29 +56,31 @@ export async function simulate(plan: Plan, { mutation, hasTrace = false }: Simul
       trace.push(`${String(scheduler.steps).padStart(5)} ${scheduler.now.toFixed(1).padStart(8)} ms  ${line}`)
   }
   const storage = createMemoryStorage()
-  const topics = createTopics(recipe, { prefix: '', partitions: plan.partitions })
+  const { partitions, hasSnapshots, liveActorsMax } = plan
+  const topics = createTopics(recipe, { prefix: '', partitions, hasSnapshots })
   const logger = createSimLogger(say)
   const cluster = createCluster({ plan, scheduler, storage, topics, logger, faults, random, mutation, say })
   const { clock, schedule } = cluster.world
   const log = createMemoryLog({ storage, schedule, now: clock.now })
   await log.ensureTopics(topics.specs)
-  for (const role of roles) cluster.start(role)
+  for (const unit of cluster.units) cluster.start(unit)
 
   const witness = createWitness()
-  const customers = startCustomers({ cluster, witness, random, orders: plan.orders, say })
-  const watcher = startWatcher(cluster, witness)
+  const router = createRouter(cluster, partitions, random)
+  const customers = startCustomers({ world: cluster.world, router, witness, random, orders: plan.orders, say })
+  const watcher = startWatcher(cluster, witness, hasSnapshots)
   const strangers = plan.hasStrangers ? startStrangers({ cluster, log, topics, random }) : undefined
-  const check: CheckOptions = { cluster, storage, topics, log, witness, strangers, liveActorsMax: plan.liveActorsMax }
+  const check: CheckOptions = { cluster, router, random, storage, topics, log, witness, strangers, liveActorsMax }
+  const world: World = { cluster, storage, faults, hasSnapshots, say }
 
   const left = [...plan.faults]
   const inject = (): boolean => {
-    while (left[0] !== undefined && left[0].step <= scheduler.steps)
-      injectFault(left.shift()!, { cluster, storage, faults, random, say })
+    while (left[0] !== undefined && left[0].step <= scheduler.steps) injectFault(left.shift()!, world)
     return left.length === 0
   }
   const isQuiet = (): boolean => customers.areDone && (strangers?.areDone ?? true)
   await scheduler.run(() => (inject() && isQuiet()) || scheduler.steps > faultyStepsMax)
-  await heal({ scheduler, cluster, storage, faults, say }, () => isQuiet() && isCalm(check))
+  await heal(scheduler, world, () => isQuiet() && isCalm(check))
   if (!isQuiet() || !isCalm(check)) witness.blame(`P5: the shop has not calmed down after ${scheduler.steps} steps`)
   else {
     let isChecked = false
@@ -88,20 +92,16 @@ export async function simulate(plan: Plan, { mutation, hasTrace = false }: Simul
   return { violations: witness.violations, steps, simulatedMs, hash, fed: watcher.told, faults: faults.counts, trace }
 }
 
-interface World {
-  readonly scheduler: Scheduler
-  readonly cluster: Cluster
-  readonly storage: { isAway: boolean }
-  readonly faults: Faults
-  readonly say: (line: string) => void
-}
-
 /** Ends every fault and waits until the shop is calm. */
-async function heal({ scheduler, cluster, storage, faults, say }: World, isDone: () => boolean): Promise<void> {
+async function heal(
+  scheduler: Scheduler,
+  { cluster, storage, faults, say }: World,
+  isDone: () => boolean,
+): Promise<void> {
   say('the world heals')
   faults.isOn = false
   storage.isAway = false
-  cluster.isDiskFull = false
+  cluster.fullDisks.clear()
   for (const { process } of cluster.instances) {
     process.slowDown(1)
     process.resume()
@@ -110,45 +110,6 @@ async function heal({ scheduler, cluster, storage, faults, say }: World, isDone:
   let looked = 0
   // Looking costs more than a step, so it is done now and then.
   await scheduler.run(() => scheduler.steps > lastStep || (looked++ % 25 === 0 && isDone()))
-}
-
-interface Injection extends Omit<World, 'scheduler'> {
-  readonly random: Random
-}
-
-function injectFault({ kind, role, ms }: PlannedFault, { cluster, storage, faults, say }: Injection): void {
-  faults.note(kind)
-  say(`fault: ${kind} (${role}, ${ms} ms)`)
-  const later = (run: () => void): void => void cluster.world.schedule(run, ms)
-  if (kind === 'crash') cluster.crash(role, ms)
-  else if (kind === 'stop') cluster.stop(role, ms)
-  else if (kind === 'eviction') cluster.evict(role)
-  else if (kind === 'crash before a checkpoint') cluster.armCheckpoint(role, 'before')
-  else if (kind === 'crash after a checkpoint') cluster.armCheckpoint(role, 'after')
-  else if (kind === 'store deleted') {
-    if (role !== 'orders' && role !== 'cheese-reporter') return
-    cluster.crash(role, ms)
-    const disk = role === 'orders' ? cluster.orderDisk : cluster.reportDisk
-    disk.wipe()
-  } else if (kind === 'pause') {
-    cluster.each(role, ({ process }) => {
-      process.pause()
-      later(() => process.resume())
-    })
-  } else if (kind === 'slow') {
-    cluster.each(role, ({ process }) => {
-      process.slowDown(30)
-      later(() => process.slowDown(1))
-    })
-  } else if (kind === 'one more member') {
-    if (role !== 'orders' && role !== 'cheese-reporter') cluster.start(role)
-  } else if (kind === 'outage') {
-    storage.isAway = true
-    later(() => (storage.isAway = false))
-  } else {
-    cluster.isDiskFull = true
-    later(() => (cluster.isDiskFull = false))
-  }
 }
 
 /** What roles log, as lines of the trace. */

@@ -1,5 +1,5 @@
 /**
- * Store file: opens the SQLite file of a state store. Knows nothing of what is in it.
+ * State store: opens the SQLite file that a store is kept in. Knows nothing of what is in it.
  *
  * V1: a file that is damaged is refused, and left alone for whoever wants to look at it: what it says would contradict what
  *     customers were shown. The log has everything, so deleting the file is the way on.
@@ -21,7 +21,7 @@ export class StoreUnusableError extends Error {
   }
 }
 
-export interface StoreFile {
+export interface StateStore {
   readonly db: DatabaseSync
   /** Closes it and lets others own it. */
   close(): void
@@ -31,7 +31,7 @@ export interface StoreFile {
  * Opens the file for this process alone, creating it when it is not there; `readOnly` opens an existing one beside its owner.
  * @throws StoreUnusableError when it is damaged, DataInUseError when another process owns it.
  */
-export function openStoreFile(file: string, { readOnly }: { readOnly: boolean }): StoreFile {
+export function openStateStore(file: string, { readOnly }: { readOnly: boolean }): StateStore {
   if (!readOnly) mkdirSync(dirname(file), { recursive: true })
   const disown = readOnly ? undefined : ownStore(file)
   let db: DatabaseSync | undefined

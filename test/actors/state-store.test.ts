@@ -2,7 +2,7 @@ import { mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { openStoreFile, StoreUnusableError } from '../../src/actors/store-file.ts'
+import { openStateStore, StoreUnusableError } from '../../src/actors/state-store.ts'
 
 let folder: string
 let file: string
@@ -10,7 +10,7 @@ let file: string
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'pizza-store-'))
   file = join(folder, 'deeper', 'orders.sqlite')
-  const { db, close } = openStoreFile(file, { readOnly: false })
+  const { db, close } = openStateStore(file, { readOnly: false })
   db.exec('CREATE TABLE things (name TEXT PRIMARY KEY, what TEXT); CREATE INDEX by_what ON things (what)')
   const add = db.prepare('INSERT INTO things VALUES (?, ?)')
   for (let i = 0; i < 500; i++) add.run(`thing ${i}`, 'x'.repeat(300))
@@ -28,14 +28,14 @@ const damages: Record<string, () => Promise<void>> = {
   'with a page of zeros': async () => overwrite(await findLeaf(), Buffer.alloc(pageBytes)),
 }
 
-describe('A store file', () => {
+describe('The file of a state store', () => {
   it.each(Object.entries(damages))('%s is refused with what to do, and left alone', async (_, damage) => {
     await damage()
     const before = await readFile(file)
     for (const readOnly of [false, true, false]) {
       // The third time: a refusal must not keep the file locked.
-      expect(() => openStoreFile(file, { readOnly })).toThrow(StoreUnusableError)
-      expect(() => openStoreFile(file, { readOnly })).toThrow(
+      expect(() => openStateStore(file, { readOnly })).toThrow(StoreUnusableError)
+      expect(() => openStateStore(file, { readOnly })).toThrow(
         /^Cannot use the state store .*orders\.sqlite: it is damaged \([^\n]+\)\. Delete it and orders\.sqlite-wal: the next start rebuilds it from the log\.$/,
       )
     }
@@ -43,7 +43,7 @@ describe('A store file', () => {
   })
 
   it('that is whole opens with everything in it', () => {
-    const { db, close } = openStoreFile(file, { readOnly: false })
+    const { db, close } = openStateStore(file, { readOnly: false })
     expect(db.prepare('SELECT count(*) AS things FROM things').get()).toEqual({ things: 500 })
     close()
   })
