@@ -8,12 +8,13 @@ import { dirname, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { startGenerator } from './generator.ts'
 import { describeMachine, type Machine } from './machine.ts'
-import { judge, type Mark } from './marks.ts'
+import { judge, judgeMemory, type Mark } from './marks.ts'
+import { runMemory, type Memory } from './memory.ts'
 import { createProgress } from './progress.ts'
 import { runPlan, type Bench, type Plan, type SystemResult } from './runs.ts'
 import { runSoak, type Soak } from './soak.ts'
 import { endOnSignals, startSystem, type Mode } from './systems.ts'
-import { printCost, printKills, printLoads, printSoak, printTable } from './table.ts'
+import { printCost, printKills, printLoads, printMemory, printSoak, printTable } from './table.ts'
 
 interface Options {
   readonly mode: Mode | 'both'
@@ -22,6 +23,7 @@ interface Options {
   readonly kills: number
   readonly quick?: true
   readonly soak?: true | number
+  readonly memory?: true | number
   readonly data: string
   readonly json: string
 }
@@ -32,10 +34,12 @@ interface Report {
   readonly plan: Plan
   readonly systems: Partial<Record<Mode, SystemResult>>
   readonly soaks: Partial<Record<Mode, Soak>>
+  readonly memory?: Memory
   readonly marks: readonly Mark[]
 }
 
 const soakPizzas = 1_000_000
+const memoryOrders = 1_000_000
 const latest = resolve(import.meta.dirname, 'results/latest.json')
 
 const command = new Command('npm run bench --')
@@ -48,6 +52,7 @@ const command = new Command('npm run bench --')
   .option('--kills <n>', 'how often everything is killed under load', parseWhole, 3)
   .option('--quick', 'short runs at 1 and 64 clients: shows that it works, not how fast it is')
   .option('--soak [pizzas]', `a long run instead, for memory (${soakPizzas} pizzas when not given)`, parseWhole)
+  .option('--memory [orders]', `a shop full of orders instead (${memoryOrders} when not given), a fifth of them open`, parseWhole)
   .option('--data <folder>', 'where the systems keep their data meanwhile', tmpdir())
   .option('--json <file>', 'where the figures are written', latest)
   .parse()
@@ -71,7 +76,12 @@ async function main(): Promise<void> {
   const systems: Partial<Record<Mode, SystemResult>> = {}
   const soaks: Partial<Record<Mode, Soak>> = {}
   const marks: Mark[] = []
-  for (const mode of options.mode === 'both' ? (['embedded', 'kafka'] as const) : [options.mode]) {
+  let memory: Memory | undefined
+  if (options.memory !== undefined) {
+    const orders = options.memory === true ? memoryOrders : options.memory
+    memory = await runMemory({ orders, dataIn: options.data, progress })
+    marks.push(...judgeMemory(memory))
+  } else for (const mode of options.mode === 'both' ? (['embedded', 'kafka'] as const) : [options.mode]) {
     await measure(mode, async (bench) => {
       if (options.soak !== undefined) {
         soaks[mode] = await runSoak(bench, options.soak === true ? soakPizzas : options.soak)
@@ -82,7 +92,7 @@ async function main(): Promise<void> {
       marks.push(...judge(mode, result))
     })
   }
-  const report = { date: new Date().toISOString(), machine, plan, systems, soaks, marks }
+  const report = { date: new Date().toISOString(), machine, plan, systems, soaks, ...(memory && { memory }), marks }
   print(report)
   await mkdir(dirname(options.json), { recursive: true })
   await writeFile(options.json, `${JSON.stringify(report, undefined, 1)}\n`)
@@ -107,7 +117,7 @@ function toPlan({ clients, seconds, kills, quick }: Options): Plan {
   return { clients, seconds, warmUpS: 3, systemWarmUpS: 20, bigOrders: 20, kills }
 }
 
-function print({ date, machine, systems, soaks, marks }: Report): void {
+function print({ date, machine, systems, soaks, memory, marks }: Report): void {
   const { cpu, cores, memoryGb, os, node, kafka, fsyncMs } = machine
   console.log(`\n${date}, ${cores} × ${cpu}, ${memoryGb} GB, ${os}, Node ${node}, Kafka ${kafka}`)
   console.log(
@@ -118,6 +128,7 @@ function print({ date, machine, systems, soaks, marks }: Report): void {
     if (result.kills.length > 0) console.log(`\n${printKills(result)}`)
   }
   for (const [mode, soak] of Object.entries(soaks)) console.log(`\n## ${mode}, soak\n\n${printSoak(soak)}`)
+  if (memory !== undefined) console.log(`\n## embedded, memory of the orders role\n\n${printMemory(memory)}`)
   if (marks.length === 0) return
   const rows = marks.map(({ name, wanted, measured, reached }) => [name, wanted, measured, reached ? 'yes' : 'no'])
   console.log(`\n${printTable(['mark', 'wanted', 'measured', 'reached'], rows)}`)

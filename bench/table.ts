@@ -1,4 +1,5 @@
 /** Table. The figures for people: Markdown, so that they can be pasted into the README as they are. */
+import type { Memory } from './memory.ts'
 import type { LoadRun, SystemResult } from './runs.ts'
 import type { Soak } from './soak.ts'
 
@@ -60,6 +61,21 @@ export function printSoak({ pizzas, seconds, memory }: Soak): string {
       whole(warmMb),
       whole(endMb),
       whole(peakMb),
+    ]),
+  )
+}
+
+export function printMemory({ orders, open, phases }: Memory): string {
+  const head = [`${whole(orders)} orders, ${whole(open)} open`, 'seconds', 'MB', 'highest MB', 'heap MB', 'live actors']
+  return printTable(
+    head,
+    phases.map(({ name, seconds, endMb, peakMb, heapUsedMb, liveActors }) => [
+      name,
+      whole(seconds),
+      whole(endMb),
+      whole(peakMb),
+      whole(heapUsedMb),
+      whole(liveActors),
     ]),
   )
 }

@@ -3,7 +3,7 @@
  * (docs/proof.md). Ends with 1 when something was lost, doubled or changed, or a process did what it must not.
  */
 import { Command, InvalidArgumentError } from 'commander'
-import { didYouMean } from '../src/settings.ts'
+import { didYouMean } from '../src/setting-kinds.ts'
 import { faultKinds } from '../test/nemesis/faults.ts'
 import { runNemesis } from '../test/nemesis/nemesis.ts'
 import { printReport } from '../test/nemesis/report.ts'

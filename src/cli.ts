@@ -4,7 +4,8 @@
  */
 import { Command, Option } from 'commander'
 import { exitCodes, exitMeanings, type ExitName } from './exit-codes.ts'
-import { didYouMean, environmentOnly, SettingError, settings, type SettingName, type Values } from './settings.ts'
+import { didYouMean, SettingError } from './setting-kinds.ts'
+import { environmentOnly, settings, type SettingName, type Values } from './settings.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 

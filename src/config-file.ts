@@ -8,7 +8,7 @@
  */
 import { Properties } from 'properties-file/parser'
 import type { KafkaConnection, KafkaSasl } from './log/kafka-connection.ts'
-import { didYouMean } from './settings.ts'
+import { didYouMean } from './setting-kinds.ts'
 
 export interface FileConfig {
   /** Missing when there are problems. */

@@ -112,13 +112,11 @@ function toPlaceText(source: DeadLetterRow['source'], { state, cut_from_bytes }:
   return `${topic}, partition ${partition}, offset ${offset}, appended ${appended_at}; ${states[state]}`
 }
 
-function printOrder({ id, then, now, takes, is_complete }: LetterOrder): string[] {
+function printOrder({ id, was, now, takes, is_complete }: LetterOrder): string[] {
   const hint = is_complete ? '' : ' (as far as is known here: not all that it took is on this machine or on the log)'
   return [
     ...field('order', [`${id}${hint}`]),
-    ...field('  then', [
-      then === null ? 'cannot be told: no state store with its journal is here' : toMomentText(then),
-    ]),
+    ...field('  was', [was === null ? 'cannot be told: no state store with its journal is here' : toMomentText(was)]),
     ...field('  now', [toMomentText(now)]),
     ...field('  takes', toTakesLines(takes)),
   ]

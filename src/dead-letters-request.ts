@@ -1,6 +1,7 @@
 /** What `npm start -- dead-letters …` asks for: its words and options as one typed request, or every problem at once. */
 import { deadLetterReasons } from './records.ts'
-import { didYouMean, type Values } from './settings.ts'
+import { didYouMean } from './setting-kinds.ts'
+import type { Values } from './settings.ts'
 
 const actions = ['list', 'show', 'redrive'] as const
 

@@ -18,9 +18,9 @@ export type ExitName = keyof typeof exitCodes
 export const exitNames = Object.keys(exitCodes) as ExitName[]
 
 export const exitMeanings: Readonly<Record<ExitName, string>> = {
-  ok: 'stopped as asked; verify found no difference, rehearse no order that would be lost, doctor nothing that must be mended; dead-letters did what was asked',
+  ok: 'stopped as asked; verify found no difference, rehearse no order that is in danger, doctor nothing that must be mended; dead-letters did what was asked',
   failed:
-    'verify found differences, rehearse orders that would be lost, or doctor something that must be mended; dead-letters refused something',
+    'verify found differences, rehearse orders that would be lost or must be rebuilt, or doctor something that must be mended; dead-letters refused something',
   usage: 'options, environment or configuration file are wrong',
   portTaken: 'another program listens on the port',
   logUnavailable: 'the log (Kafka brokers, or the log file) cannot be reached or refuses the login',

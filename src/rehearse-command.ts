@@ -16,7 +16,7 @@ const listedMax = 40
 
 /**
  * Tries the machines at `--machine` (default: this program's own) on every order in the data directory.
- * @returns whether none would be lost.
+ * @returns whether each of them can go on as it is stored.
  * @throws Error with code `bad-candidate` or `nothing-to-rehearse`.
  */
 export async function runRehearse(config: Config, output: VerifyOutput): Promise<boolean> {
@@ -33,8 +33,8 @@ export async function runRehearse(config: Config, output: VerifyOutput): Promise
     const report = rehearse({ store, candidate, onProgress })
     output.progress?.('')
     if (config.json) output.print(JSON.stringify({ machineVersion: candidate.machineVersion, ...report }))
-    else printReport(report, candidate, output)
-    return report.fates.lost === 0
+    else printReport(report, { candidate, config, output })
+    return report.fates.lost + report.fates.rebuild === 0
   } finally {
     store.close()
   }
@@ -42,7 +42,13 @@ export async function runRehearse(config: Config, output: VerifyOutput): Promise
 
 const fateTexts: Record<Fate, string> = { lost: 'LOST   ', rebuild: 'REBUILD', changed: 'changed', same: 'same   ' }
 
-function printReport(report: Report, candidate: Candidate, output: VerifyOutput): void {
+interface Printing {
+  readonly candidate: Candidate
+  readonly config: Config
+  readonly output: VerifyOutput
+}
+
+function printReport(report: Report, { candidate, config, output }: Printing): void {
   const { orders, fates, groups, ungrouped } = report
   const listed = groups.slice(0, listedMax)
   for (const group of listed) printGroup(group, output)
@@ -51,23 +57,32 @@ function printReport(report: Report, candidate: Candidate, output: VerifyOutput)
   const parts = (['same', 'changed', 'rebuild', 'lost'] as const)
     .filter((fate) => fates[fate] > 0)
     .map((fate) => `${fates[fate]} ${fate}`)
-  const tried = `Tried ${orders} orders under machines of version ${candidate.machineVersion}`
-  output.print(`${tried}: ${parts.join(', ') || 'there are none'}. ${adviceOf(report)}`)
+  const tried = `Tried ${count(orders, 'order')} under machines of version ${candidate.machineVersion}`
+  output.print(`${tried}: ${parts.join(', ') || 'there are none'}. ${adviceOf(report, config)}`)
 }
 
 function printGroup({ fate, restored, replayed, ...group }: Group, output: VerifyOutput): void {
   const { orders, status, pizzasMin, pizzasMax, machineVersion: version, example } = group
-  const pizzas = pizzasMin === pizzasMax ? `${pizzasMin}` : `${pizzasMin} to ${pizzasMax}`
-  const of = `${status} orders of ${pizzas} pizzas, machine version ${version ?? 'unknown'}`
-  output.print(`${fateTexts[fate]} ${orders} ${of}, for example ${example}`)
+  const pizzas = pizzasMin === pizzasMax ? count(pizzasMax, 'pizza') : `${pizzasMin} to ${count(pizzasMax, 'pizza')}`
+  const of = `of ${pizzas}, machine version ${version ?? 'unknown'}`
+  output.print(`${fateTexts[fate]} ${count(orders, `${status} order`)} ${of}, for example ${example}`)
   for (const { text } of restored) output.print(`          restored: ${text}`)
   for (const { text } of replayed) output.print(`          replayed: ${text}`)
 }
 
-function adviceOf({ fates, groups }: Report): string {
+function count(n: number, thing: string): string {
+  return `${n} ${thing}${n === 1 ? '' : 's'}`
+}
+
+function adviceOf({ fates, groups }: Report, { log, topics }: Config): string {
   if (fates.lost > 0) return 'These machines would lose orders: do not start them on this folder.'
   if (fates.rebuild > 0) {
-    return 'Nothing is lost if the orders are rebuilt: stop the orders role, delete orders.sqlite, then start these machines.'
+    const isShared = log.kind === 'kafka'
+    const state = isShared ? `every orders.sqlite and the topic ${topics.prefix}order-snapshots` : 'orders.sqlite'
+    return (
+      'Without a migration only a rebuild keeps them, and only while the log has all of their records: ' +
+      `stop the orders role, delete ${state}, then start these machines.`
+    )
   }
   if (fates.changed === 0) return 'Nothing changes.'
   const isApart = groups.some(({ replayed }) => replayed.some(({ kind }) => kind !== 'no-journal'))

@@ -1,37 +1,8 @@
 /**
  * Settings: every option of the command line with its environment name, default, meaning and check, as one table. The command
  * line, `--help`, docs/config.md and the types of the values are all made from it.
- *
- * S1: `parse` returns the typed value or throws SettingError with what it expected; it never repairs a value.
  */
-import { closestMatch } from 'leven'
-
-/** A value that cannot be taken. The message says what was expected and what was given. */
-export class SettingError extends Error {
-  override readonly name = 'SettingError'
-}
-
-export interface Setting<T> {
-  /** Long flag without dashes. */
-  readonly flag: string
-  /** What stands for the value in `--help`; empty for a flag that takes none. */
-  readonly value: string
-  /** Empty for what only the command line gives. */
-  readonly env: string
-  /** Taken when the flag is given without a value; a flag without this needs one. */
-  readonly bare?: string
-  readonly fallback: T
-  /** How the default reads in `--help` and in the docs. */
-  readonly fallbackText: string
-  readonly help: string
-  readonly group: 'Serving' | 'Storage' | 'Topics' | 'Limits' | 'Dead letters' | 'Other'
-  readonly parse: (text: string) => T
-}
-
-type Base<T> = Pick<Setting<T>, 'flag' | 'value' | 'help' | 'group' | 'fallback'> & {
-  fallbackText?: string
-  bare?: string
-}
+import { choice, integer, number, onLine, text } from './setting-kinds.ts'
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
@@ -226,7 +197,7 @@ export const settings = {
     flag: 'live-actors-max',
     value: 'n',
     group: 'Limits',
-    fallback: 20_000,
+    fallback: 10_000,
     help: 'most actors held in memory, orders and pizzas together; the others wait on disk',
     min: 1,
     max: 10_000_000,
@@ -363,57 +334,3 @@ export const environmentOnly = {
   PIZZA_SASL_USERNAME: { key: 'sasl.username', help: 'user name, instead of sasl.username in the file' },
   PIZZA_SASL_PASSWORD: { key: 'sasl.password', help: 'password, instead of sasl.password in the file' },
 } as const satisfies Record<string, { key?: string; help: string }>
-
-/** `, did you mean …?` with the nearest candidate, or nothing when none is near. */
-export function didYouMean(given: string, candidates: readonly string[]): string {
-  const maxDistance = Math.max(1, Math.min(3, Math.floor(given.length / 2)))
-  const lowered = candidates.map((candidate) => candidate.toLowerCase())
-  const nearest = closestMatch(given.toLowerCase(), lowered, { maxDistance })
-  return nearest === undefined ? '' : `, did you mean ${candidates[lowered.indexOf(nearest)]}?`
-}
-
-function define<T>({ fallbackText, ...base }: Base<T>, parse: (text: string) => T): Setting<T> {
-  const env = `PIZZA_${base.flag.toUpperCase().replaceAll('-', '_')}`
-  return { ...base, env, fallbackText: fallbackText ?? String(base.fallback), parse }
-}
-
-/** A setting that no variable gives: one that is left in an environment must not decide what a later command does. */
-function onLine<T>(setting: Setting<T>): Setting<T> {
-  return { ...setting, env: '' }
-}
-
-function integer({ min, max, ...base }: Base<number> & { min: number; max: number }): Setting<number> {
-  return define(base, (text) => {
-    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
-    if (value >= min && value <= max) return value
-    throw new SettingError(`expected an integer from ${min} to ${max}, got ${JSON.stringify(text)}`)
-  })
-}
-
-function number({ min, max, ...base }: Base<number> & { min: number; max: number }): Setting<number> {
-  return define(base, (text) => {
-    const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN
-    if (value >= min && value <= max) return value
-    throw new SettingError(`expected a number from ${min} to ${max}, got ${JSON.stringify(text)}`)
-  })
-}
-
-function text({ pattern, expected, ...base }: Base<string> & { pattern: RegExp; expected: string }): Setting<string> {
-  return define(base, (text) => {
-    if (pattern.test(text)) return text
-    throw new SettingError(`expected ${expected}, got ${JSON.stringify(text)}`)
-  })
-}
-
-function choice<const C extends string>({
-  choices,
-  ...base
-}: Base<NoInfer<C>> & { choices: readonly C[] }): Setting<C> {
-  return define(base, (text) => {
-    const found = choices.find((choice) => choice === text)
-    if (found !== undefined) return found
-    throw new SettingError(
-      `expected one of ${choices.join(', ')}, got ${JSON.stringify(text)}${didYouMean(text, choices)}`,
-    )
-  })
-}

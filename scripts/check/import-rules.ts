@@ -49,6 +49,7 @@ const places: readonly (readonly [place: string, layer: Layer])[] = [
   ['src/config.ts', 'config'],
   ['src/config-file.ts', 'config'],
   ['src/settings.ts', 'config'],
+  ['src/setting-kinds.ts', 'config'],
   ['src/cli.ts', 'config'],
   ['src/dead-letters-request.ts', 'config'],
   ['src/exit-codes.ts', 'config'],

@@ -75,6 +75,8 @@ export function createDeadLetterList(
   const byRole = new Map<string, number>()
   const byReason = new Map<string, { letters: number; redriven: number }>()
   let rows = new Map<string, DeadLetterRow>()
+  /** The values of `rows` as they are listed, until one of them changes. */
+  let listed: readonly DeadLetterRow[] | undefined
   let total = 0
 
   const countOf = (reason: string): { letters: number; redriven: number } => {
@@ -89,13 +91,17 @@ export function createDeadLetterList(
     // Two people may have redriven it at once: it counts once, by the first mark.
     if (row !== undefined && row.redriven_at !== null) return
     countOf(reason).redriven++
-    if (row !== undefined) rows.set(id, { ...row, redriven_at: new Date(atMs).toISOString() })
+    if (row === undefined) return
+    rows.set(id, { ...row, redriven_at: new Date(atMs).toISOString() })
+    listed = undefined
   }
   const takeLetter = (letter: DeadLetter): void => {
     total++
     countOf(letter.reason).letters++
     byRole.set(letter.role, (byRole.get(letter.role) ?? 0) + 1)
-    if (isWanted(letter)) rows.set(letter.id, toRow(letter))
+    if (!isWanted(letter)) return
+    rows.set(letter.id, toRow(letter))
+    listed = undefined
     if (rows.size > 2 * listedMax) rows = newestOf(rows, listedMax)
   }
   const readOn = async (partition: number, start: number, end: number): Promise<void> => {
@@ -118,7 +124,8 @@ export function createDeadLetterList(
       if (known === undefined) total += from - start
       if (from < end) await readOn(partition, from, end)
     }
-    rows = newestOf(rows, listedMax)
+    if (listed === undefined) rows = newestOf(rows, listedMax)
+    listed ??= [...rows.values()]
     const by_reason = [...byReason].map(([reason, { letters, redriven }]) => ({
       reason,
       dead_letters: letters,
@@ -128,7 +135,7 @@ export function createDeadLetterList(
       total,
       by_role: Object.fromEntries(byRole),
       by_reason: by_reason.toSorted((a, b) => b.dead_letters - a.dead_letters),
-      rows: [...rows.values()],
+      rows: listed,
     }
   }
 
@@ -180,7 +187,7 @@ function toSource({ topic, partition, offset, appendedAt }: DeadLetter['source']
 }
 
 /** The order a bad record is about: what its value says, else its key where that can be one. */
-export function orderIdOf({ key, value }: Pick<DeadLetter, 'key' | 'value'>): string | undefined {
+function orderIdOf({ key, value }: Pick<DeadLetter, 'key' | 'value'>): string | undefined {
   try {
     return parsePizza(value).order_id
   } catch {
@@ -190,7 +197,7 @@ export function orderIdOf({ key, value }: Pick<DeadLetter, 'key' | 'value'>): st
 }
 
 function newestOf(rows: ReadonlyMap<string, DeadLetterRow>, max: number): Map<string, DeadLetterRow> {
-  const sorted = [...rows].toSorted(([, a], [, b]) => (a.at === b.at ? compareIds(b.id, a.id) : a.at < b.at ? 1 : -1))
+  const sorted = [...rows].toSorted(([, a], [, b]) => b.at.localeCompare(a.at) || compareIds(b.id, a.id))
   return new Map(sorted.slice(0, max))
 }
 

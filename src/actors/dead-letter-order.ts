@@ -28,9 +28,9 @@ export type OpenEvent =
 
 export interface LetterOrder {
   readonly id: string
-  readonly now: OrderMoment
   /** When the record was refused; `null` when that cannot be told: no journal is on this machine. */
-  readonly then: OrderMoment | null
+  readonly was: OrderMoment | null
+  readonly now: OrderMoment
   /** Which events it would take now. */
   readonly takes: readonly OpenEvent[]
   /** Whether all that the order took is known here. */
@@ -55,8 +55,8 @@ export async function describeOrder(
   const live = trial.find(orderId)
   const now = live === undefined ? unplaced : toMoment(live.actor, live.version)
   const entries = store?.journal(orderId).flatMap((chunk) => chunk.entries)
-  const then = entries === undefined ? null : foldUpTo(recipe, orderId, await entriesBefore(log, entries, letter))
-  return { id: orderId, now, then, takes: toOpenEvents(recipe, now), is_complete: trial.isComplete(orderId) }
+  const was = entries === undefined ? null : foldUpTo(recipe, orderId, await entriesBefore(log, entries, letter))
+  return { id: orderId, was, now, takes: toOpenEvents(recipe, now), is_complete: trial.isComplete(orderId) }
 }
 
 /** The events an order at this moment would change by. */

@@ -25,8 +25,11 @@ export function toRecordJson(letter: DeadLetter, original: Original | undefined)
   const { key, value } = original?.record ?? letter
   return {
     state: original?.state ?? 'copy',
-    ...{ key: toText(key), key_encoding: encodingOf(key) },
-    ...{ value: toText(value), value_encoding: encodingOf(value), value_bytes: value?.length ?? 0 },
+    key: toText(key),
+    key_encoding: encodingOf(key),
+    value: toText(value),
+    value_encoding: encodingOf(value),
+    value_bytes: value?.length ?? 0,
     cut_from_bytes: letter.cutFromBytes ?? null,
     headers: original?.record.headers ?? {},
   }

@@ -55,7 +55,7 @@ export interface OrderCacheOptions {
 }
 
 /** Actors there may be beyond the limit until the next checkpoint. */
-const unwrittenMax = 20_000
+const unwrittenMax = 10_000
 
 /** Creates an empty cache. */
 export function createOrderCache({ machine, store, effects, liveActorsMax }: OrderCacheOptions): OrderCache {

@@ -84,7 +84,7 @@ export function parseEnvelope(text: string, order_id: string, machines: MachineV
   if (schema !== 1 || machine !== 'order' || !(version <= machines.machineVersion)) {
     throw new Error(
       `Cannot read the snapshot of order ${order_id}: it has schema ${schema}, machine ${machine}, version ${version}; ` +
-        `this program reads schema 1, machine order, versions up to ${machines.machineVersion}. Run a newer version, or delete the state store to rebuild it from the log.`,
+        `this program reads schema 1, machine order, versions up to ${machines.machineVersion}. Run a newer version, or ${remedy}`,
     )
   }
   return { ...envelope, version: machines.machineVersion, snapshot: migrate(envelope, order_id, machines) }
@@ -97,7 +97,9 @@ function parseJson(text: string, order_id: string): OrderEnvelope {
     return JSON.parse(text) as OrderEnvelope
   } catch (error) {
     const why = `it is not JSON: ${(error as Error).message}`
-    throw new Error(`Cannot read the snapshot of order ${order_id}: ${why}. ${remedy}`, { cause: error })
+    throw new Error(`Cannot read the snapshot of order ${order_id}: ${why}. Only the log can help: ${remedy}`, {
+      cause: error,
+    })
   }
 }
 
@@ -111,7 +113,7 @@ function migrate({ version, snapshot }: OrderEnvelope, order_id: string, machine
     } catch (error) {
       const why = (error as Error).message
       throw new Error(
-        `Cannot migrate the snapshot of order ${order_id} from version ${from} to ${from + 1}: ${why}. ${remedy}`,
+        `Cannot migrate the snapshot of order ${order_id} from version ${from} to ${from + 1}: ${why}. Mend the migration, or ${remedy}`,
         { cause: error },
       )
     }
@@ -119,7 +121,7 @@ function migrate({ version, snapshot }: OrderEnvelope, order_id: string, machine
   return migrated as unknown as OrderSnapshot
 }
 
-const remedy = 'Run a version that can, or delete the state store to rebuild it from the log.'
+const remedy = 'rebuild the orders from the log (docs/operate.md, Changing the machines).'
 
 /** The snapshot as XState wants it back. */
 export function toXStateSnapshot(snapshot: OrderSnapshot): Snapshot<unknown> {

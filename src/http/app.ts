@@ -39,6 +39,8 @@ export interface OrdersAppOptions {
   readonly scrape: Scrape
   /** How this host answers together with others; absent where it is the only one. */
   readonly hosts?: Hosts
+  /** How long the owner of an order is looked for, in milliseconds (default: forward.ts). */
+  readonly patienceMs?: number
   /** What browsers get at `/`, and the calls behind it. */
   readonly page?: { readonly show: RequestHandler; readonly routes: readonly Route[] }
 }
@@ -110,7 +112,14 @@ export function createOrdersRoutes(options: OrdersAppOptions, closing: AbortSign
     hosts,
     guard = createGuard({ host: '127.0.0.1' }),
   } = options
-  const forward = hosts && createForward({ peers: hosts.peers, ...limits, closing })
+  const forward =
+    hosts &&
+    createForward({
+      peers: hosts.peers,
+      ...limits,
+      closing,
+      ...(options.patienceMs && { patienceMs: options.patienceMs }),
+    })
   const ofOrders = [
     ...createOrderRoutes({ orders, ...limits, closing, guard, ...(forward && { forward }) }),
     ...createOrderListRoutes({ orders, ...limits }),

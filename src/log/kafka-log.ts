@@ -1,8 +1,8 @@
 /**
  * Apache Kafka behind the log port. Composes producer, consumers and look-ups over kafka-client; owns their lifetimes.
  *
- * Producer and look-ups share one connection pair to each broker; every consumer has its own pair, so that a long fetch or a
- * rebalance holds up nothing else.
+ * Producer and look-ups share one connection pair to each broker; claims have a pair, and every consumer has its own, so that a long
+ * fetch, a rebalance or a transaction holds up nothing else: a broker takes the requests of one connection one after the other.
  */
 import {
   LogError,
@@ -62,7 +62,11 @@ export function createKafkaLog(options: KafkaLogOptions): KafkaLog {
   const client = openClient()
   const topics = createKafkaTopics(client, options.replicationFactor ?? -1)
   const producer = createKafkaProducer({ client, appendTimeoutMs, recordBytesMax }, topics)
-  const claims = createKafkaClaims({ client, appendTimeoutMs, recordBytesMax }, topics)
+  const claimClient = openClient()
+  const claims = createKafkaClaims(
+    { client: claimClient, appendTimeoutMs, recordBytesMax },
+    createKafkaTopics(claimClient, -1),
+  )
   const consumers = new Set<KafkaConsumer>()
   let closing: Promise<void> | undefined
 
@@ -117,7 +121,7 @@ export function createKafkaLog(options: KafkaLogOptions): KafkaLog {
       closing ??= (async () => {
         await Promise.all([...consumers].map((consumer) => consumer.stop()))
         await Promise.all([producer.idle(), claims.idle()])
-        await client.close()
+        await Promise.all([client.close(), claimClient.close()])
       })()
       return closing
     },
@@ -125,6 +129,7 @@ export function createKafkaLog(options: KafkaLogOptions): KafkaLog {
       closing ??= Promise.resolve()
       for (const consumer of consumers) consumer.crash()
       client.destroy()
+      claimClient.destroy()
     },
   }
 }

@@ -207,7 +207,8 @@ function openDatabase(file: string, busyTimeoutMs: number): DatabaseSync {
     // Only a file without tables can be made so that free space can be given back (sqlite-retention.ts). Appends cost 3 % more.
     if (isFresh) db.exec('PRAGMA auto_vacuum = INCREMENTAL')
     // A checkpoint costs several fsyncs: at 20,000 pages it comes once in 80 MB instead of once in 4.
-    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 20000')
+    useWal(db, busyTimeoutMs)
+    db.exec('PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 20000')
     const marks = `PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}`
     db.exec(`BEGIN IMMEDIATE; ${schema} ${marks}; COMMIT`)
     // From here on waiting is done in slices that leave the event loop free (F3).
@@ -216,6 +217,19 @@ function openDatabase(file: string, busyTimeoutMs: number): DatabaseSync {
   } catch (error) {
     db?.close()
     throw toLogError(error, 'open', file)
+  }
+}
+
+/** Waits for others that look at the file: for a change of the journal mode SQLite does not do it by itself. */
+function useWal(db: DatabaseSync, busyTimeoutMs: number): void {
+  const pause = new Int32Array(new SharedArrayBuffer(4))
+  for (let waitedMs = 0; ; waitedMs += busyRetryMs) {
+    try {
+      return db.exec('PRAGMA journal_mode = WAL')
+    } catch (error) {
+      if (!isBusy(error) || waitedMs >= busyTimeoutMs) throw error
+      Atomics.wait(pause, 0, 0, busyRetryMs)
+    }
   }
 }
 

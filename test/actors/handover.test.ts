@@ -80,6 +80,7 @@ describe('Order hosts that share the partitions', () => {
     const b = await shop.startHost({ name: 'b' })
     await until(areSpread([a, b]))
     const shown = await placeOrders([a, b], 16)
+    await a.host.checkpointer.now()
     const asked = shop.records('pizza').length
     a.crash()
     await until(areSpread([b]))

@@ -89,6 +89,6 @@ describe('An envelope', () => {
   ])('of %s is refused with the order it is of and what to do (E1, P10)', (_, changed) => {
     const other = JSON.stringify({ ...(JSON.parse(text) as object), ...changed })
     expect(() => parseEnvelope(other, '7')).toThrow('Cannot read the snapshot of order 7')
-    expect(() => parseEnvelope(other, '7')).toThrow('Run a newer version, or delete the state store to rebuild it')
+    expect(() => parseEnvelope(other, '7')).toThrow('Run a newer version, or rebuild the orders from the log')
   })
 })

@@ -145,6 +145,7 @@ describe.skipIf(!browserAvailable())(
       const evil = '<img src=x onerror="document.title=1"><b>bold</b>'
       await world.openLog().append([{ topic: 'pizza', key: 'k', value: evil }])
       await page.getByText(evil).waitFor()
+      await page.getByText(/^npm start -- dead-letters show \d-\d+$/).waitFor()
       expect(await page.locator('pre b, pre img').count()).toBe(0)
       await stop()
     })

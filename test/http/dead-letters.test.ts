@@ -5,7 +5,11 @@ import { openShop, readJson, type Shop } from './shop.ts'
 const appended_at = '2026-11-01T11:59:59.990Z'
 
 /** A bad record on `pizza`, and what it became. */
-async function refuse(shop: Shop, reason: string, { role = 'sauce', value = '<xml/>' as string | Buffer } = {}) {
+async function refuse(
+  shop: Shop,
+  reason: string,
+  { role = 'sauce', value = '<xml/>' }: { role?: string; value?: string | Buffer } = {},
+) {
   const [at] = await shop.log.append([{ topic: 'pizza', key: '7', value }])
   const { topic, partition, offset } = at!
   const source = { topic, partition: String(partition), offset: String(offset), appended_at }

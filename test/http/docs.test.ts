@@ -36,6 +36,16 @@ describe('The API reference', () => {
     expect(tableUnder('Calls of the orders role')).toEqual(toRows(routes))
   })
 
+  test('lists the calls between instances as the code has them', () => {
+    const { orders } = createFakeOrders()
+    const options = { orders, deadLetters: {} as never, limits, scrape, logger }
+    const hosts = { own: orders, owned: () => [], peers: {} as never }
+    const { signal } = new AbortController()
+    const alone = new Set(createOrdersRoutes(options, signal).map(({ path }) => path))
+    const between = createOrdersRoutes({ ...options, hosts }, signal).filter(({ path }) => !alone.has(path))
+    expect(tableUnder('Calls between instances')).toEqual(toRows(between))
+  })
+
   test('lists the calls of the page as the code has them', async () => {
     const guard = createGuard({ host: '127.0.0.1' })
     const none = {} as never

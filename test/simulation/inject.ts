@@ -50,7 +50,7 @@ function injectIntoHosts(fault: PlannedFault, world: World): void {
   const { cluster } = world
   if (kind === 'one more host') cluster.join()
   else if (kind === 'host leaves') cluster.leave(unit)
-  else if (isHost(unit)) {
+  else {
     // Others take over meanwhile; it wakes up and believes that nothing happened.
     pause(fault, world)
     cluster.each(unit, (instance) => cluster.evict('orders', instance))

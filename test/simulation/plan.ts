@@ -29,11 +29,13 @@ const plannedKinds = [
   'one more member',
   'outage',
   'disk full',
-  // Of order hosts that share the partitions, and of no other program.
   'zombie',
   'one more host',
   'host leaves',
 ] as const
+
+/** They come to order hosts that share the partitions, and to no other program. */
+const hostKinds: ReadonlySet<string> = new Set(['zombie', 'one more host', 'host leaves'])
 
 export interface PlannedFault {
   /** It comes before this step. */
@@ -90,12 +92,13 @@ export function createPlan(seed: number): Plan {
 }
 
 function planFault(random: Random, kinds: readonly PlannedFault['kind'][], hosts: number): PlannedFault {
+  const kind = random.pick(kinds)
   // The hosts have most of what can go wrong, so they get most of what does.
-  const unit = random.oneIn(hosts === 1 ? 3 : 2) ? random.pick(hostUnits.slice(0, hosts)) : random.pick(otherUnits)
+  const isOfHost = hostKinds.has(kind) || random.oneIn(hosts === 1 ? 3 : 2)
   return {
     step: random.below(stepsMax * (hosts === 1 ? 1 : 2)),
-    kind: random.pick(kinds),
-    unit,
+    kind,
+    unit: random.pick(isOfHost ? hostUnits.slice(0, hosts) : otherUnits),
     ms: random.pick([1, 10, 100, 1_000, 4_000]),
   }
 }

@@ -45,6 +45,8 @@ export interface HostSettings {
   readonly wrapStore: (store: OrderStore) => OrderStore
   /** Names the file of the state store: each host has its own. */
   readonly name: string
+  /** Where other hosts reach it (default: its name). */
+  readonly address?: string
 }
 
 /** A line some role logged. */
@@ -176,7 +178,7 @@ async function startHost(starter: Starter, settings: HostSettings): Promise<Runn
   const { store, ...end } = createEnd(log, createOrderStore(file), running)
   const wrapped = { log: settings.wrapLog(log), store: settings.wrapStore(store) }
   const groupId = 'pizza-actors.orders'
-  const address = settings.name
+  const { address = settings.name } = settings
   const host = await startOrderHost({ ...settings, ...wrapped, logger, recipe, topics, groupId, address })
   const orders = createOrderService({ ...wrapped, host, topics })
   return { host, orders, store: wrapped.store, ...end.of(host) }

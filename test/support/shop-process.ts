@@ -7,6 +7,8 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export interface ShopProcessOptions {
@@ -98,7 +100,7 @@ function spawnProgram(
 ): Started {
   const { roles = [], dataDir, configFile, args = [], env = {}, projectDir = projectRoot } = options
   const config = configFile === undefined ? [] : ['--config', configFile]
-  const child = spawn(nodePath(), ['src/start.mjs', ...words, '--data', dataDir, ...config, ...args], {
+  const child = spawn(nodePath(), [...startWords(projectDir), ...words, '--data', dataDir, ...config, ...args], {
     cwd: projectDir,
     env: { ...withoutTestRunner(process.env), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -123,6 +125,12 @@ export async function killLeftovers(): Promise<string[]> {
   for (const { pid } of left) signal(pid, 'SIGKILL')
   await Promise.all(left.map(({ exited }) => exited))
   return left.map(({ pid, roles }) => `process ${pid} (${roles.join(', ') || 'all roles'})`)
+}
+
+/** What `npm start` gives to node: its flags, then the program. */
+function startWords(projectDir: string): string[] {
+  const { scripts } = JSON.parse(readFileSync(join(projectDir, 'package.json'), 'utf8')) as { scripts: { start: string } }
+  return scripts.start.split(' ').slice(1)
 }
 
 /** The Node that runs this, or the pinned one when this is too old to run TypeScript. */
