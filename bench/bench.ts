@@ -52,7 +52,11 @@ const command = new Command('npm run bench --')
   .option('--kills <n>', 'how often everything is killed under load', parseWhole, 3)
   .option('--quick', 'short runs at 1 and 64 clients: shows that it works, not how fast it is')
   .option('--soak [pizzas]', `a long run instead, for memory (${soakPizzas} pizzas when not given)`, parseWhole)
-  .option('--memory [orders]', `a shop full of orders instead (${memoryOrders} when not given), a fifth of them open`, parseWhole)
+  .option(
+    '--memory [orders]',
+    `a shop full of orders instead (${memoryOrders} when not given), a fifth of them open`,
+    parseWhole,
+  )
   .option('--data <folder>', 'where the systems keep their data meanwhile', tmpdir())
   .option('--json <file>', 'where the figures are written', latest)
   .parse()
@@ -76,12 +80,14 @@ async function main(): Promise<void> {
   const systems: Partial<Record<Mode, SystemResult>> = {}
   const soaks: Partial<Record<Mode, Soak>> = {}
   const marks: Mark[] = []
+  const modes = options.mode === 'both' ? (['embedded', 'kafka'] as const) : [options.mode]
   let memory: Memory | undefined
   if (options.memory !== undefined) {
     const orders = options.memory === true ? memoryOrders : options.memory
     memory = await runMemory({ orders, dataIn: options.data, progress })
     marks.push(...judgeMemory(memory))
-  } else for (const mode of options.mode === 'both' ? (['embedded', 'kafka'] as const) : [options.mode]) {
+  }
+  for (const mode of memory === undefined ? modes : []) {
     await measure(mode, async (bench) => {
       if (options.soak !== undefined) {
         soaks[mode] = await runSoak(bench, options.soak === true ? soakPizzas : options.soak)

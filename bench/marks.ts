@@ -1,4 +1,5 @@
 /** Marks. What the shop set itself to reach on two cores; a mark is looked at only when its run was part of the plan. */
+import type { Memory } from './memory.ts'
 import type { SystemResult } from './runs.ts'
 import type { Mode } from './systems.ts'
 
@@ -12,6 +13,7 @@ export interface Mark {
 const least = { embedded: { ordersPerSecond: 2_000, readyMs: 5 }, kafka: { ordersPerSecond: 1_500, readyMs: 8 } }
 const bigPizzasPerSecond = 8_000
 const recoverMs = 2_000
+const ordersMb = 300
 
 export function judge(mode: Mode, { loads, kills }: SystemResult): Mark[] {
   const marks: Mark[] = []
@@ -30,6 +32,12 @@ export function judge(mode: Mode, { loads, kills }: SystemResult): Mark[] {
     marks.push(atMost(`${mode}, kill -9 of everything, slowest: all accepted orders ready, ms`, slowest, recoverMs))
   }
   return marks
+}
+
+/** Whatever phase it is in. */
+export function judgeMemory({ phases }: Memory): Mark[] {
+  const peakMb = Math.max(...phases.map((phase) => phase.peakMb))
+  return [atMost('embedded, memory of the orders role, MB', peakMb, ordersMb)]
 }
 
 function atLeast(name: string, value: number, bound: number): Mark {

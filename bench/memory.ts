@@ -34,7 +34,6 @@ export interface MemoryOptions {
   /** A folder for the data is made in here and deleted at the end. */
   readonly dataIn: string
   readonly progress: Progress
-  readonly env?: Readonly<Record<string, string>>
 }
 
 const openEvery = 5
@@ -45,11 +44,11 @@ const readers = 16
 const listRows = 50
 
 /** Fills a shop and measures its orders role. @throws Error when an order is missing or an answer is wrong. */
-export async function runMemory({ orders, dataIn, progress, env = {} }: MemoryOptions): Promise<Memory> {
+export async function runMemory({ orders, dataIn, progress }: MemoryOptions): Promise<Memory> {
   const dataDir = await mkdtemp(join(dataIn, 'pizza-memory-'))
   const open = Math.ceil(orders / openEvery)
   const phases: MemoryPhase[] = []
-  const start = () => startShopProcess({ roles: ['orders'], dataDir, args: ['--log-level', 'warn'], env })
+  const start = () => startShopProcess({ roles: ['orders'], dataDir, args: ['--log-level', 'warn'] })
   let shop = await start()
 
   const phase = async <T>(name: string, work: () => Promise<T>): Promise<T> => {

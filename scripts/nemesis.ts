@@ -19,6 +19,7 @@ const command = new Command('npm run nemesis --')
   .option('--seed <n>', 'the same seed gives the same list of faults', parseSeed, Date.now() % 1_000_000)
   .option('--mode <mode>', 'embedded, kafka or both', parseMode, modes)
   .option('--only <kinds>', `kinds of faults, with commas between: ${kindNames.join(', ')}`, parseKinds)
+  .option('--orders <n>', 'processes of the orders role, on Kafka', parsePositive, 1)
   .option('--at-once <n>', 'most faults at work at the same time', parsePositive, 2)
   .option('--keep', 'keeps the folders even when nothing is found')
   .parse()
@@ -30,10 +31,20 @@ interface Options {
   readonly mode: readonly Mode[]
   readonly only?: readonly string[]
   readonly atOnce: number
+  readonly orders: number
   readonly keep?: boolean
 }
 
-const { minutes, faults: faultsMax, seed, mode, only, atOnce: overlapMax, keep = false } = command.opts<Options>()
+const {
+  minutes,
+  faults: faultsMax,
+  seed,
+  mode,
+  only,
+  atOnce: overlapMax,
+  orders,
+  keep = false,
+} = command.opts<Options>()
 
 const stopping = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -61,6 +72,7 @@ async function runOne(mode: Mode): Promise<void> {
     runMs: minutes * 60_000,
     keep,
     overlapMax,
+    ordersProcesses: mode === 'kafka' ? orders : 1,
     mayMount: true,
     signal: stopping.signal,
     say: (line) => console.log(line),

@@ -118,7 +118,7 @@ async function runRedrive(parts: RedriveParts, request: DeadLettersRequest, outp
   if (request.json) {
     const dead_letters = outcomes ?? planned.map(toPlanJson)
     output.print(JSON.stringify({ is_preview: !request.yes, dead_letters }))
-  } else for (const line of outcomes ? printOutcomes(outcomes) : printPlan(planned, request)) output.print(line)
+  } else for (const line of outcomes ? printOutcomes(outcomes) : printPlan(planned)) output.print(line)
   return isDone
 }
 

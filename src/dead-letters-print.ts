@@ -33,13 +33,17 @@ export interface Shown {
 const detailCharactersMax = 100
 const pizzasListedMax = 10
 const command = 'npm start -- dead-letters'
+const nothing = 'Nothing to redrive: no dead letter is like that, or all of them were redriven.'
 
 export function toPlanJson({ id, isRefused, text, note, effects }: Planned): PlanJson {
   const outcome = isRefused ? 'refused' : 'would-be-redriven'
   return { id, outcome, text, note: note ?? null, appended: null, effects }
 }
 
-export function printList({ total, by_reason, rows }: DeadLetterView, { reason, role }: DeadLettersRequest): string[] {
+export function printList(
+  { total, by_reason, rows }: DeadLetterView,
+  { reason, role, limit }: DeadLettersRequest,
+): string[] {
   if (total === 0) return ['No dead letters: every record could be taken.']
   const cells = rows.map((row) => [row.id, row.at, row.role, row.reason, toSource(row)])
   const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...cells.map((line) => line[column]!.length)))
@@ -56,7 +60,8 @@ export function printList({ total, by_reason, rows }: DeadLetterView, { reason, 
     const wanted = [reason && `the reason ${reason}`, role && `the role ${role}`].filter(Boolean).join(' and ')
     return [`None of them has ${wanted}.`, summary]
   }
-  const shown = rows.length < total ? ` Shown: ${rows.length}; more with --limit.` : ''
+  const shown =
+    rows.length < total ? ` Shown: ${rows.length}${rows.length === limit ? '; more with --limit' : ''}.` : ''
   return [
     ...lines,
     '',
@@ -116,7 +121,7 @@ function printOrder({ id, was, now, takes, is_complete }: LetterOrder): string[]
   const hint = is_complete ? '' : ' (as far as is known here: not all that it took is on this machine or on the log)'
   return [
     ...field('order', [`${id}${hint}`]),
-    ...field('  was', [was === null ? 'cannot be told: no state store with its journal is here' : toMomentText(was)]),
+    ...field('  was', [was === null ? 'cannot be told' : toMomentText(was)]),
     ...field('  now', [toMomentText(now)]),
     ...field('  takes', toTakesLines(takes)),
   ]
@@ -147,26 +152,19 @@ function toSideLines({ text, note, effects, letter }: Planned): string[] {
   return note === undefined ? lines : [...lines, note]
 }
 
-export function printPlan(planned: readonly Planned[], request: DeadLettersRequest): string[] {
-  if (planned.length === 0) return ['Nothing to redrive: no dead letter is like that, or all of them were redriven.']
+export function printPlan(planned: readonly Planned[]): string[] {
+  if (planned.length === 0) return [nothing]
   const lines = planned.flatMap((plan) => [
     `${plan.id}  ${plan.isRefused ? 'refused' : 'would be redriven'}: ${toSafe(plan.text)}`,
     ...(plan.isRefused ? [] : toSideLines(plan).map((side) => `      ${toSafe(side)}`)),
   ])
   const open = planned.filter(({ isRefused }) => !isRefused).length
-  const summary = `${open} would be redriven, ${planned.length - open} refused. Nothing was done.`
-  if (open === 0) return [...lines, '', summary]
-  const words = request.ids.length > 0 ? request.ids.join(' ') : toWords(request)
-  return [...lines, '', summary, `To do it: ${command} redrive ${words} --yes`]
-}
-
-function toWords({ reason, role }: DeadLettersRequest): string {
-  if (reason === undefined && role === undefined) return '--all'
-  return [reason && `--reason ${reason}`, role && `--role ${role}`].filter(Boolean).join(' ')
+  const next = open === 0 ? '' : ' The same command with --yes does it.'
+  return [...lines, '', `${open} would be redriven, ${planned.length - open} refused. Nothing was done.${next}`]
 }
 
 export function printOutcomes(outcomes: readonly Outcome[]): string[] {
-  if (outcomes.length === 0) return ['Nothing to redrive: no dead letter is like that, or all of them were redriven.']
+  if (outcomes.length === 0) return [nothing]
   const lines = outcomes.map(({ id, outcome, text, appended }) => {
     return `${id}  ${outcome}${appended === null ? '' : ` to ${appended}`}: ${toSafe(text)}`
   })

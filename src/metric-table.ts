@@ -99,6 +99,22 @@ export const metricTable = {
     'Times that the log took this process for dead and gave its partitions to others',
     ({ stats }) => stats.tallies.fenced,
   ),
+  pizza_recycled_total: ofRole(
+    'counter',
+    'Times that a consumer was replaced because it did nothing though there was something to do',
+    ({ stats }) => stats.tallies.recycled,
+  ),
+  pizza_restored_records_total: ofRole(
+    'counter',
+    'Snapshot records read to take partitions over from other instances',
+    ({ stats }) => stats.handover?.restoredRecords,
+  ),
+  pizza_restored_bytes_total: ofRole('counter', 'Their size', ({ stats }) => stats.handover?.restoredBytes),
+  pizza_checkpoints_refused_total: ofRole(
+    'counter',
+    'Checkpoints of a partition that were refused because another instance had taken it over',
+    ({ stats }) => stats.handover?.refused,
+  ),
   pizza_checkpoints_total: ofCheckpoints('counter', 'Checkpoints written', ({ written }) => written),
   pizza_checkpoint_seconds_total: ofCheckpoints(
     'counter',

@@ -45,7 +45,7 @@ async function ask(world: World, words: string) {
 /** The same with `--json`, read. */
 async function askJson<T>(world: World, words: string): Promise<T & { code: unknown }> {
   const { code, output } = await ask(world, `${words} --json`)
-  const json = output.split('\n').find((line) => line.startsWith('{"'))
+  const json = output.split('\n').find((line) => line.startsWith('{"') && !line.startsWith('{"level"'))
   if (json === undefined) throw new Error(`It printed no JSON: ${output}`)
   return { ...(JSON.parse(json) as T), code }
 }

@@ -1,22 +1,27 @@
 /**
  * Cheese reporter. Counts pizzas by their cheese, from the records the cheese service writes. Stands on its own: it needs the
- * log and its store, and answers from memory whatever else is down.
+ * log and its store, and answers from memory whatever else is down. Any number may run, each on its partitions.
  *
- * N1: a pizza counts once, by the first record of it on the topic, however often records are repeated (P7). Records without a
+ * N1: a pizza counts once, by the first record of it on its partition, however often records are repeated (P7). Records without a
  *     pizza id cannot be told apart and count once for each offset.
  * N2: counts and positions are written together; what is in memory and not written is read again after a crash.
+ * N3: a partition goes on from where this reporter's own fold of it stands, in memory or store, however long others had it since.
+ *     Folds are not dropped with their partitions: they stay right as of their position, and are small.
+ * N4: a partition is shown when it has been read to where it ended when it came: what its last owner showed does not go back.
  */
-import type { Consumer, EventLog, LogRecord } from '../log/event-log.ts'
+import type { ConsumeOptions, Consumer, EventLog, LogRecord, Positions } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import { parseTopped } from '../records.ts'
 import { createApplied } from './applied.ts'
 import { createCheckpointer } from './checkpointer.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { toReadPositions } from './positions.ts'
-import type { Report } from './report.ts'
-import type { ReportStore } from './report-store.ts'
+import { createReportFold, type ReportFold } from './report-fold.ts'
+import { sumCounts, toCounts, type Report } from './report.ts'
+import type { ReportCheckpoint, ReportStore } from './report-store.ts'
 import { createRoleIo } from './role-io.ts'
 import { atDeadline, type Role } from './role.ts'
+import { consumeSupervised } from './supervisor.ts'
 
 export interface CheeseReporterOptions {
   readonly log: EventLog
@@ -28,7 +33,17 @@ export interface CheeseReporterOptions {
   readonly groupId: string
   /** How soon counts are written after a change, in milliseconds. */
   readonly checkpointMs: number
+  /** Where other reporters of the group ask this one for its part. */
+  readonly address?: string
   readonly clock?: Clock
+}
+
+/** A partition that this reporter owns. */
+interface Owned {
+  /** Where the topic ended when it came. */
+  readonly end: number
+  /** How far the owners before have counted, and refused what is bad. */
+  readonly refusedBelow: number
 }
 
 /** Orders whose counted pizzas are kept in memory. */
@@ -39,20 +54,22 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
   const { log, logger, store, topic, deadLetters, groupId, checkpointMs, clock = systemClock } = options
   const applied = createApplied(clock)
   applied.load(store.positions())
-  const counts = store.counts()
-  const counted = createCounted(store)
-  const changedCounts = new Set<string>()
+  const folds = createFolds(store, topic)
+  const owned = new Map<number, Owned>()
+  const isCurrent = (partition: number): boolean => {
+    const { end } = owned.get(partition) ?? {}
+    return end !== undefined && applied.position(topic, partition) >= end
+  }
   const about = { role: 'cheese-reporter', reads: 'pizzas', appends: 'dead letters' }
   const { outbox, refuse, tallies, hooks } = createRoleIo({ log, logger, clock, deadLetters, ...about })
 
   const count = (record: LogRecord): void => {
+    const { partition, offset } = record
     try {
-      const { order_id, pizza_id, choice } = parseTopped(record.value, 'cheese')
-      if (pizza_id !== undefined && !counted.add(order_id, pizza_id)) return
-      counts.set(choice, (counts.get(choice) ?? 0) + 1)
-      changedCounts.add(choice)
+      folds.of(partition).count(parseTopped(record.value, 'cheese'))
     } catch (error) {
-      refuse(record, error)
+      // Another reporter has made it a dead letter.
+      if (offset >= owned.get(partition)!.refusedBelow) refuse(record, error)
     }
   }
 
@@ -62,48 +79,81 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
     clock,
     checkpointMs,
     checkpointDirtyMax: cachedOrdersMax,
-    cut() {
-      const changed = new Map([...changedCounts].map((choice) => [choice, counts.get(choice)!]))
-      changedCounts.clear()
-      return { counts: changed, counted: counted.takeDirty(), positions: applied.snapshot() }
-    },
+    cut: () => ({ ...folds.takeDirty(), positions: applied.snapshot() }),
     settled: () => outbox.synced(),
-    write: (cut) => store.checkpoint(cut),
+    write: (cut: ReportCheckpoint) => store.checkpoint(cut),
     // The group's positions only show others how far it is: the store's are the truth.
-    written: ({ positions }) => void consumerRef.consumer?.commit(positions).catch(() => {}),
+    written: ({ positions }) => {
+      const mine = new Map([...(positions.get(topic) ?? [])].filter(([partition]) => owned.has(partition)))
+      void consumerRef.consumer?.commit(new Map([[topic, mine]])).catch(() => {})
+    },
   })
 
+  const take = async (partitions: readonly number[]): Promise<Positions> => {
+    const [starts, ends, committed] = await Promise.all([
+      log.starts([topic]),
+      log.ends([topic]),
+      log.committed(groupId, [topic]),
+    ])
+    const positions = toReadPositions(applied.snapshot(), starts, partitions)
+    for (const partition of partitions) {
+      warnOfDeleted({ ...options, partition, from: applied.position(topic, partition), positions })
+      const refusedBelow = committed.get(topic)?.get(partition) ?? 0
+      owned.set(partition, { end: ends.get(topic)?.[partition] ?? 0, refusedBelow })
+    }
+    applied.load(positions)
+    // Tells the group how far this one is, although nothing may come for long.
+    checkpointer.soon(folds.dirtyOrders())
+    return positions
+  }
+
   const consumerRef: { consumer?: Consumer } = {}
-  const consumer = (consumerRef.consumer = await log.consume({
+  const consuming: ConsumeOptions = {
     groupId,
     topics: [topic],
     startFrom: 'earliest',
     positions: 'own',
+    ...(options.address !== undefined && { address: options.address }),
+    ...hooks,
     async onAssigned(partitions) {
       tallies.rebalances++
-      const positions = toReadPositions(store.positions(), await log.starts([topic]), partitions)
-      applied.load(positions)
-      return { positions }
+      return { positions: await take(partitions) }
     },
-    ...hooks,
+    onRevoked(partitions) {
+      for (const partition of partitions) owned.delete(partition)
+      return hooks.onRevoked(partitions)
+    },
     async onBatch(records) {
       for (const record of records) {
-        if (record.offset >= applied.position(topic, record.partition)) count(record)
-        applied.pass(topic, record.partition, record.offset)
+        const { partition, offset } = record
+        if (!owned.has(partition)) continue
+        if (offset >= applied.position(topic, partition)) count(record)
+        applied.pass(topic, partition, offset)
       }
       tallies.recordsTaken += records.length
       await outbox.settled()
-      checkpointer.soon(counted.dirtyCount)
-      if (counted.dirtyCount > 2 * cachedOrdersMax) await checkpointer.now()
+      const dirtyOrders = folds.dirtyOrders()
+      checkpointer.soon(dirtyOrders)
+      if (dirtyOrders > 2 * cachedOrdersMax) await checkpointer.now()
     },
-  }))
+  }
+  const isExcused = () => outbox.failingSince !== undefined || checkpointer.failingSince !== undefined
+  const supervisor = { log, logger, role: 'cheese-reporter', tallies, isExcused, clock }
+  const consumer = (consumerRef.consumer = await consumeSupervised(consuming, supervisor))
 
   return {
     name: 'cheese-reporter',
-    counts: () => Object.fromEntries([...counts].toSorted(([a], [b]) => (a < b ? -1 : 1))),
+    counts: () => sumCounts(folds.all().map(([, { counts }]) => toCounts(counts))),
+    parts: () =>
+      [...owned.keys()]
+        .filter(isCurrent)
+        .map((partition) => ({ partition, counts: toCounts(folds.of(partition).counts) })),
+    isConfirmed: () => consumer.isConfirmed(),
     readiness() {
-      const isFailing = checkpointer.failingSince !== undefined
-      const reasons = isFailing ? ['The cheese reporter cannot write its store'] : []
+      const reasons: string[] = []
+      if (![...owned.keys()].every(isCurrent))
+        reasons.push('The cheese reporter is still reading pizzas made before it started')
+      if (checkpointer.failingSince !== undefined) reasons.push('The cheese reporter cannot write its store')
       return { ready: reasons.length === 0, reasons }
     },
     stats: () => ({
@@ -113,7 +163,10 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
       checkpoints: checkpointer.stats(),
     }),
     async stop(deadline) {
-      atDeadline(deadline, () => outbox.stop())
+      atDeadline(deadline, () => {
+        outbox.stop()
+        consumer.abandon()
+      })
       await consumer.stop()
       await checkpointer.stop()
       outbox.stop()
@@ -121,64 +174,41 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
   }
 }
 
-/** Whether a pizza is among those that were counted (report-store.ts). */
-export function isCounted(bits: Uint8Array, pizza_id: number): boolean {
-  const { index, mask } = placeOf(pizza_id)
-  return ((bits[index] ?? 0) & mask) !== 0
-}
-
-function placeOf(pizza_id: number): { index: number; mask: number } {
-  return { index: (pizza_id - 1) >> 3, mask: 1 << ((pizza_id - 1) & 7) }
-}
-
-interface Counted {
-  /** Notes a pizza. @returns false when it was noted before. */
-  add(orderId: string, pizza_id: number): boolean
-  readonly dirtyCount: number
-  /** What was noted since the last call, as copies. */
-  takeDirty(): ReadonlyMap<string, Uint8Array>
-}
-
-function createCounted(store: ReportStore): Counted {
-  const cache = new Map<string, Uint8Array>()
-  let dirty = new Map<string, Uint8Array>()
-  /** Taken, and on its way into the store. */
-  let taken: ReadonlyMap<string, Uint8Array> = new Map()
-
-  const load = (orderId: string): Uint8Array => {
-    const bits =
-      cache.get(orderId) ??
-      dirty.get(orderId) ??
-      taken.get(orderId)?.slice() ??
-      store.counted(orderId) ??
-      new Uint8Array(0)
-    if (cache.size >= cachedOrdersMax) cache.delete(cache.keys().next().value!)
-    return bits
+/** The fold of each partition that this reporter has ever had. */
+function createFolds(store: ReportStore, topic: string) {
+  const folds = new Map<number, ReportFold>()
+  const share = (): number => Math.ceil(cachedOrdersMax / folds.size)
+  const of = (partition: number): ReportFold => {
+    let fold = folds.get(partition)
+    if (fold === undefined)
+      folds.set(partition, (fold = createReportFold({ store, partition, cachedOrdersMax: share })))
+    return fold
   }
-
+  for (const partition of store.positions().get(topic)?.keys() ?? []) of(partition)
   return {
-    add(orderId, pizza_id) {
-      let bits = load(orderId)
-      if (isCounted(bits, pizza_id)) return false
-      const { index, mask } = placeOf(pizza_id)
-      if (index >= bits.length) {
-        // Doubling: an order of a thousand pizzas grows its bits ten times, not a thousand.
-        const grown = new Uint8Array(Math.max(index + 1, bits.length * 2))
-        grown.set(bits)
-        bits = grown
+    of,
+    all: () => [...folds],
+    dirtyOrders: () => folds.values().reduce((sum, { dirtyOrders }) => sum + dirtyOrders, 0),
+    takeDirty(): Pick<ReportCheckpoint, 'counts' | 'counted'> {
+      const dirty = [...folds].map(([partition, fold]) => [partition, fold.takeDirty()] as const)
+      return {
+        counts: new Map(dirty.map(([partition, { counts }]) => [partition, counts])),
+        counted: new Map(dirty.map(([partition, { counted }]) => [partition, counted])),
       }
-      bits[index]! |= mask
-      cache.set(orderId, bits)
-      dirty.set(orderId, bits)
-      return true
-    },
-    get dirtyCount() {
-      return dirty.size
-    },
-    takeDirty() {
-      taken = new Map([...dirty].map(([orderId, bits]) => [orderId, bits.slice()]))
-      dirty = new Map()
-      return taken
     },
   }
+}
+
+interface Taken extends Pick<CheeseReporterOptions, 'logger' | 'topic'> {
+  readonly partition: number
+  readonly from: number
+  readonly positions: Positions
+}
+
+/** Records that retention has deleted are in no count but that of a reporter which read them. */
+function warnOfDeleted({ logger, topic, partition, from, positions }: Taken): void {
+  const to = positions.get(topic)?.get(partition) ?? 0
+  if (to <= from) return
+  const fields = { role: 'cheese-reporter', topic, partition, offset: from, deleted: to - from }
+  logger.warn(fields, 'The log has deleted pizzas that this reporter had not counted; the report is without them')
 }

@@ -7,6 +7,7 @@ import type { EventLog } from '../log/event-log.ts'
 import { createOrderMachine } from '../machines/order.machine.ts'
 import type { Recipe } from '../menu.ts'
 import type { DeadLetter } from './dead-letters.ts'
+import { entriesAfter } from './live-order.ts'
 import { toMachineEvent, toSnapshot, type JournalEntry } from './order-envelope.ts'
 import type { OrderStore } from './order-store.ts'
 import type { OrderTrial } from './order-trial.ts'
@@ -28,12 +29,12 @@ export type OpenEvent =
 
 export interface LetterOrder {
   readonly id: string
-  /** When the record was refused; `null` when that cannot be told: no journal is on this machine. */
+  /** When the record was refused; `null` when that cannot be told (`is_complete`). */
   readonly was: OrderMoment | null
   readonly now: OrderMoment
   /** Which events it would take now. */
   readonly takes: readonly OpenEvent[]
-  /** Whether all that the order took is known here. */
+  /** Whether all that the order took is on this machine or on the log. */
   readonly is_complete: boolean
 }
 
@@ -54,9 +55,11 @@ export async function describeOrder(
 ): Promise<LetterOrder> {
   const live = trial.find(orderId)
   const now = live === undefined ? unplaced : toMoment(live.actor, live.version)
-  const entries = store?.journal(orderId).flatMap((chunk) => chunk.entries)
-  const was = entries === undefined ? null : foldUpTo(recipe, orderId, await entriesBefore(log, entries, letter))
-  return { id: orderId, was, now, takes: toOpenEvents(recipe, now), is_complete: trial.isComplete(orderId) }
+  const stored = store?.journal(orderId).flatMap((chunk) => chunk.entries) ?? []
+  const entries = [...stored, ...(live === undefined ? [] : entriesAfter(live, stored.length))]
+  const is_complete = trial.isComplete(orderId)
+  const was = is_complete ? foldUpTo(recipe, orderId, await entriesBefore(log, entries, letter)) : null
+  return { id: orderId, was, now, takes: toOpenEvents(recipe, now), is_complete }
 }
 
 /** The events an order at this moment would change by. */

@@ -5,9 +5,11 @@
  * F1: ids only grow, and resuming repeats and skips nothing. Of all orders they are `epoch.seq.index` (store's life, journal
  *     chunk, place in it); of one order `v` and its version, so that they hold with any owner and after a rebuild.
  * F2: a reader that lags reads pages from the store: nothing is buffered for it.
+ * F3: the stream of one order ends when its partition goes to another owner: resumed there, it goes on with the next event.
  */
 import type { JournalEntry } from './order-envelope.ts'
-import type { OrderCheckpointer } from './order-host.ts'
+import { placeKey } from '../log/placement.ts'
+import type { OrderHost } from './order-host.ts'
 import type { JournalChunk, OrderStore } from './order-store.ts'
 import { toInstant } from './order-view.ts'
 import { OrdersError, type OrderEvent } from './orders.ts'
@@ -19,17 +21,25 @@ export interface Feed {
   watch(query: { orderId?: string; after?: string }, signal: AbortSignal): AsyncIterable<OrderEvent>
 }
 
-/** Creates the feed of a store that `checkpointer` writes. */
-export function createFeed(store: OrderStore, checkpointer: OrderCheckpointer): Feed {
+/** Creates the feed of a store that `host` writes. */
+export function createFeed(
+  store: OrderStore,
+  host: Pick<OrderHost, 'checkpointer' | 'gate' | 'onReady'>,
+  partitions: number,
+): Feed {
+  const isHere = (orderId: string): boolean => host.gate.has(placeKey(orderId, partitions))
   const woken = (signal: AbortSignal, orderId?: string): Promise<void> =>
     new Promise((resolve) => {
       if (signal.aborted) return resolve()
       const wake = (): void => {
         withdraw()
+        forget()
         signal.removeEventListener('abort', wake)
         resolve()
       }
-      const withdraw = checkpointer.onWritten((chunks) => {
+      // It tells of partitions that go, too.
+      const forget = orderId === undefined ? () => {} : host.onReady(orderId, wake)
+      const withdraw = host.checkpointer.onWritten((chunks) => {
         const isTold = orderId === undefined ? chunks.length > 0 : chunks.some(({ order_id }) => order_id === orderId)
         if (isTold) wake()
       })
@@ -53,7 +63,7 @@ export function createFeed(store: OrderStore, checkpointer: OrderCheckpointer): 
   /** Tells what comes after `told`: versions, and one more than the last of them for `order.ready`. */
   async function* watchOrder(orderId: string, told: number, signal: AbortSignal): AsyncGenerator<OrderEvent> {
     let next = told + 1
-    while (!signal.aborted) {
+    while (!signal.aborted && isHere(orderId)) {
       const chunks = store.journal(orderId).filter((chunk) => endOf(chunk) > next)
       if (chunks.length === 0) {
         if (store.load(orderId)?.status === 'ready') return

@@ -10,7 +10,7 @@
  * O5: a bad record becomes a dead letter and stops nothing.
  * O6: records are applied of partitions that were taken over and not lost since; a lost one leaves nothing behind in memory (P9).
  */
-import type { Consumer, EventLog, LogRecord, Positions } from '../log/event-log.ts'
+import type { ConsumeOptions, Consumer, EventLog, LogRecord, Positions } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Recipe } from '../menu.ts'
 import { createOrderMachine } from '../machines/order.machine.ts'
@@ -34,6 +34,7 @@ import { createRoleIo } from './role-io.ts'
 import { atDeadline, type Role, type RoleReadiness, type RoleStats } from './role.ts'
 import { createSnapshotTopic } from './snapshot-topic.ts'
 import { createStartGate, type StartGate } from './start-gate.ts'
+import { consumeSupervised } from './supervisor.ts'
 
 export interface OrderHostOptions {
   readonly log: EventLog
@@ -174,7 +175,7 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   }
 
   await handover.prepare()
-  consumerRef.consumer = await log.consume({
+  const consuming: ConsumeOptions = {
     groupId,
     topics: read,
     startFrom: 'earliest',
@@ -185,7 +186,10 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     onAssigned: takeOver,
     onRevoked: giveBack,
     onBatch,
-  })
+  }
+  const isExcused = () => outbox.failingSince !== undefined || checkpointer.failingSince !== undefined
+  const supervisor = { log, logger, role: 'orders', tallies, isExcused, clock }
+  consumerRef.consumer = await consumeSupervised(consuming, supervisor)
   gate.check()
 
   return {
@@ -208,11 +212,12 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     onReady: ready.listen,
     readiness: () => readinessOf(outbox, checkpointer, gate),
     async stop(deadline) {
+      const { consumer } = consumerRef
       atDeadline(deadline, () => {
         outbox.stop()
+        consumer?.abandon()
         void checkpointer.stop()
       })
-      const { consumer } = consumerRef
       consumer?.pause(read)
       // Before leaving the group, because only a member may commit; the checkpoint after it takes what the last batch changed.
       await checkpointer.now().catch(() => {})

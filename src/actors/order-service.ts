@@ -34,7 +34,7 @@ export interface OrderServiceOptions {
 /** Creates the service of a running host. */
 export function createOrderService(options: OrderServiceOptions): Orders {
   const { log, host, store, topics, catchUpMs = 5_000, clock = systemClock } = options
-  const feed = createFeed(store, host.checkpointer)
+  const feed = createFeed(store, host, topics.partitions)
 
   const load = (orderId: string): StoredOrder | undefined => {
     const stored = store.load(orderId)

@@ -47,6 +47,8 @@ export interface OrderTrial {
   take(record: AppendRecord): Promise<void>
   /** An order as it is, or would be after what was tried. */
   find(orderId: string): LiveOrder | undefined
+  /** Where a record goes when it is appended; anywhere without a key. */
+  partitionOf(record: AppendRecord): number
   /** Whether all that the order could have taken is in the store or still on the log. */
   isComplete(orderId: string): boolean
 }
@@ -92,9 +94,10 @@ export async function createOrderTrial(options: OrderTrialOptions): Promise<Orde
   applied.load(toPositions(ends))
   await settle()
 
+  const partitionOf = ({ key }: AppendRecord): number => placeKey(key ?? '', partitions)
   const next = new Map<string, number>()
   const toNext = ({ topic, key, value }: AppendRecord): LogRecord => {
-    const partition = placeKey(key ?? '', partitions)
+    const partition = partitionOf({ topic, key, value })
     const offset = next.get(`${topic}/${partition}`) ?? ends.get(topic)![partition]!
     next.set(`${topic}/${partition}`, offset + 1)
     return { topic, partition, offset, key: toBuffer(key), value: toBuffer(value), timestampMs: Date.now() }
@@ -113,6 +116,7 @@ export async function createOrderTrial(options: OrderTrialOptions): Promise<Orde
 
   return {
     find: (orderId) => cache.get(orderId),
+    partitionOf,
     isComplete(orderId) {
       const home = placeKey(orderId, partitions)
       return read.every((topic) => (starts.get(topic)?.[home] ?? 0) <= (stored.get(topic)?.get(home) ?? 0))

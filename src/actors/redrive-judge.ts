@@ -8,11 +8,12 @@
  * Z2: a topping service passes everything on, so what counts is what comes of its output: the judge follows it to the last topic.
  */
 import type { AppendRecord, LogRecord } from '../log/event-log.ts'
+import { placeKey } from '../log/placement.ts'
 import type { Recipe, Step } from '../menu.ts'
 import { parseOrder, parseTopped } from '../records.ts'
 import type { Topics } from '../topics.ts'
-import { isCounted } from './cheese-reporter.ts'
 import type { OrderTrial } from './order-trial.ts'
+import { isCounted } from './report-fold.ts'
 import type { ReportStore } from './report-store.ts'
 import { topPizza } from './topping-service.ts'
 
@@ -39,7 +40,7 @@ export interface JudgeOptions {
   readonly recipe: Recipe
   readonly trial: OrderTrial
   /** Missing: it is not on this machine. */
-  readonly reportStore?: Pick<ReportStore, 'counted'>
+  readonly reportStore?: Pick<ReportStore, 'counted' | 'positions'>
 }
 
 /** Judges a record that `role` refused. */
@@ -117,7 +118,7 @@ async function askTopping(options: JudgeOptions, step: Step, to: string, record:
   return { role, outcome: 'passes-on', text, changes: change !== undefined }
 }
 
-function askReporter({ reportStore }: JudgeOptions, record: AppendRecord): Effect {
+function askReporter({ topics, reportStore }: JudgeOptions, record: AppendRecord): Effect {
   const role = 'cheese-reporter'
   try {
     const { order_id, pizza_id, choice } = parseTopped(toBuffer(record.value), 'cheese')
@@ -125,8 +126,11 @@ function askReporter({ reportStore }: JudgeOptions, record: AppendRecord): Effec
     // Such records cannot be told from their duplicates.
     if (pizza_id === undefined)
       return { role, outcome: 'takes', text: `${text}, once more for each time`, changes: true }
-    if (reportStore === undefined) return { role, outcome: 'unknown', text: `${text}, unless it has`, changes: false }
-    if (isCounted(reportStore.counted(order_id) ?? new Uint8Array(0), pizza_id)) {
+    // Without a key it may go to any partition, and the reporter counts by partition.
+    if (reportStore === undefined || record.key === null)
+      return { role, outcome: 'unknown', text: `${text}, unless it has`, changes: false }
+    const counted = reportStore.counted(placeKey(record.key, topics.partitions), order_id)
+    if (isCounted(counted ?? new Uint8Array(0), pizza_id)) {
       return { role, outcome: 'ignores', text: 'the cheese report has counted this pizza', changes: false }
     }
     return { role, outcome: 'takes', text, changes: true }

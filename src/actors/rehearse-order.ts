@@ -2,34 +2,15 @@
  * Rehearsal of one order under a candidate: other machines than those that wrote its snapshot. Decides what becomes of the order.
  *
  * T1: the order is tried in both ways in which a program meets it: its snapshot is restored, and its journal is replayed from nothing.
- *     Either must then take the toppings it still misses and become ready.
+ *     Either must then take the toppings it still misses, all of a pizza at once or one by one, and become ready.
  * T2: what an order has shown is taken from its journal, which no machine wrote; where that is not whole, from its snapshot.
- * T3: a candidate gets copies, and what it emits goes nowhere: nothing it does reaches the shop.
  */
-import { createActor, type AnyActorRef, type InspectionEvent } from 'xstate'
-import type { MachineVersions } from '../machines/migrations.ts'
-import { pizzaKey as ourPizzaKey, type OrderMachineEvent } from '../machines/order.machine.ts'
-import type { Recipe } from '../menu.ts'
-import type { OrderActor, OrderMachine } from './live-order.ts'
-import {
-  parseEnvelope,
-  toMachineEvent,
-  toXStateSnapshot,
-  type JournalEntry,
-  type OrderSnapshot,
-} from './order-envelope.ts'
+import type { OrderMachineEvent } from '../machines/order.machine.ts'
+import { parseEnvelope, toMachineEvent, type JournalEntry } from './order-envelope.ts'
 import type { StoredOrder } from './order-store.ts'
-import { toOrderView } from './order-view.ts'
 import type { OrderView } from './orders.ts'
-import { findDifferences, toPlain, type AnySnapshot, type SnapshotDifference } from './snapshot-difference.ts'
-
-/** The machines to try, with what belongs to them. */
-export interface Candidate extends MachineVersions {
-  readonly machine: OrderMachine
-  readonly recipe: Recipe
-  /** The name under which its orders spawn a pizza. */
-  readonly pizzaKey: (pizza_id: number) => string
-}
+import { startWalk, type Candidate, type Walk } from './rehearse-walk.ts'
+import { findDifferences, type AnySnapshot, type SnapshotDifference } from './snapshot-difference.ts'
 
 /**
  * `same`: nothing differs. `changed`: something does, and the order becomes ready with all it has shown. `rebuild`: so it does, but
@@ -99,19 +80,19 @@ function restore(order: Order, before: AnySnapshot): { findings: Finding[]; snap
   const { candidate, stored } = order
   const { value: walk, error } = attempt(() => {
     const { snapshot } = parseEnvelope(stored.envelope, stored.order_id, candidate)
-    const walk = startWalk(order, snapshot)
+    const walk = startWalk(candidate, stored, snapshot)
     return { ...walk, snapshot: walk.persist() }
   })
   if (walk === undefined) return { findings: [finding('unreadable', `its snapshot cannot be read: ${error}`)] }
-  const findings = [...findDifferences(before, walk.snapshot), ...finish(order, walk, stored.status === 'ready')]
+  const findings = [...findDifferences(before, walk.snapshot), ...finish(order, walk, 'restored')]
   return { findings, snapshot: walk.snapshot }
 }
 
 function replay(order: Order, journal: readonly JournalEntry[], before: AnySnapshot): Finding[] {
-  const { stored } = order
+  const { candidate, stored } = order
   const findings = new Map<string, Finding>()
   const { error } = attempt(() => {
-    const walk = startWalk(order)
+    const walk = startWalk(candidate, stored)
     const put = (found: Finding) => void findings.set(found.text, found)
     for (const entry of journal) {
       const event = toMachineEvent(entry)
@@ -122,20 +103,21 @@ function replay(order: Order, journal: readonly JournalEntry[], before: AnySnaps
     const asked = requested.reduce((sum, count) => sum + count, 0)
     if (asked < stored.count) put(finding('stuck', `it asks for ${asked === 0 ? 'no' : 'too few'} pizzas`))
     findDifferences(before, walk.persist()).forEach(put)
-    finish(order, walk, false).forEach(put)
+    finish(order, walk, 'replayed').forEach(put)
   })
   if (error !== undefined) findings.set(error, finding('threw', `the machine throws: ${error}`))
   return [...findings.values()]
 }
 
 /** Sends what the order still misses, and looks at what it shows before and after. */
-function finish(order: Order, walk: Walk, wasReady: boolean): Finding[] {
+function finish(order: Order, walk: Walk, way: 'restored' | 'replayed'): Finding[] {
+  const wasReady = way === 'restored' && order.stored.status === 'ready'
   const findings = new Map<string, Finding>()
   const put = (found: Finding) => void findings.set(found.text, found)
   const { error } = attempt(() => {
     const view = showAgain(order, walk, put)
     if (view === undefined) return
-    const missing = missingEvents(order)
+    const missing = missingEvents(order, way)
     for (const event of missing) walk.send(event)
     const last = missing.length === 0 ? view : showAgain(order, walk, put)
     const { value } = walk.actor.getSnapshot()
@@ -175,88 +157,21 @@ function showAgain(
   return view
 }
 
-function missingEvents({ candidate, stored, shown }: Order): OrderMachineEvent[] {
+/** What a host may send for the toppings that are missing: those of a pizza at once, as from one batch, or one after the other. */
+function missingEvents({ candidate, stored, shown }: Order, way: 'restored' | 'replayed'): OrderMachineEvent[] {
   const at = Math.max(stored.placedAt, stored.readyAt) + 1
   const events: OrderMachineEvent[] = []
   for (let pizza_id = 1; pizza_id <= stored.count; pizza_id++) {
-    for (const { topping } of candidate.recipe) {
-      if (shown.get(pizza_id)?.[topping] !== undefined) continue
-      events.push({ type: 'pizza.topped', pizza_id, toppings: { [topping]: `some ${topping}` }, at })
+    const names = candidate.recipe.map(({ topping }) => topping)
+    const missing = names
+      .filter((name) => shown.get(pizza_id)?.[name] === undefined)
+      .map((name) => [name, `some ${name}`])
+    const batches = way === 'restored' && missing.length > 0 ? [missing] : missing.map((one) => [one])
+    for (const batch of batches) {
+      events.push({ type: 'pizza.topped', pizza_id, toppings: Object.fromEntries(batch) as Toppings, at })
     }
   }
   return events
-}
-
-interface Walk {
-  readonly actor: OrderActor
-  readonly emitted: readonly { readonly type: string; readonly count?: number }[]
-  /** @returns whether the event changed anything. @throws what the machine throws. */
-  send(event: OrderMachineEvent): boolean
-  persist(): AnySnapshot
-  /** What GET would answer. */
-  show(): OrderView
-}
-
-/** Timers never fire: a machine that needs one is stuck, which is what it would be after a restart. */
-const noClock = { setTimeout: () => 0, clearTimeout() {} }
-
-/** Events inside an order that one event from outside may cause, for each of its pizzas. */
-const innerEventsMax = 100
-
-/** @throws what the machine throws. */
-function startWalk({ candidate, stored }: Order, snapshot?: OrderSnapshot): Walk {
-  const { machine, pizzaKey } = candidate
-  const { order_id, count } = stored
-  const emitted: { type: string; count?: number }[] = []
-  let innerEvents = 0
-  // A machine that sends to a child that is not there sends to itself, and for ever.
-  const inspect = ({ type }: InspectionEvent): void => {
-    if (type !== '@xstate.event' && type !== '@xstate.microstep') return
-    if (++innerEvents > innerEventsMax * (count + 1)) throw new Error('it never comes to rest')
-  }
-  const options = { input: { order_id }, logger() {}, clock: noClock, inspect }
-  const actor = createActor(machine, { ...options, ...(snapshot && { snapshot: toXStateSnapshot(snapshot) }) })
-  actor.on('*', (event) => void emitted.push(event))
-  actor.subscribe({ error() {} })
-  actor.start()
-  const look = () => {
-    const now = actor.getSnapshot()
-    if (now.status === 'error') throw now.error
-    return now
-  }
-  /** An error in a restored pizza stays with it. */
-  const lookAtPizzas = () => {
-    for (const child of Object.values(look().children)) {
-      const pizza = (child as AnyActorRef).getSnapshot() as { status?: string; error?: unknown }
-      if (pizza.status === 'error') throw pizza.error
-    }
-  }
-  const childOf = (event: OrderMachineEvent): unknown => {
-    if (event.type !== 'pizza.topped') return undefined
-    return (look().children[pizzaKey(event.pizza_id)] as AnyActorRef | undefined)?.getSnapshot()
-  }
-  lookAtPizzas()
-  return {
-    actor,
-    emitted,
-    send(event) {
-      const [order, pizza] = [look(), childOf(event)]
-      innerEvents = 0
-      actor.send(event)
-      return look() !== order || childOf(event) !== pizza
-    },
-    persist: () => toPlain(actor.getPersistedSnapshot()),
-    show() {
-      const plain = actor.getPersistedSnapshot() as unknown as OrderSnapshot
-      const children: Record<string, OrderSnapshot['children'][string]> = {}
-      for (let pizza_id = 1; pizza_id <= count; pizza_id++) {
-        const child = plain.children[pizzaKey(pizza_id)]
-        if (child === undefined) throw new Error(`it has no child ${pizzaKey(pizza_id)}`)
-        children[ourPizzaKey(pizza_id)] = child
-      }
-      return toOrderView({ ...plain, children }, 0)
-    },
-  }
 }
 
 function shownByJournal(journal: readonly JournalEntry[]): Map<number, Toppings> {

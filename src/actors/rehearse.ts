@@ -5,7 +5,8 @@
  * R1: it reads one cut of a read-only store, beside a running shop, and writes nothing.
  * R2: memory is bounded: an order at a time, and at most `groupsMax` groups; what comes after those is only counted.
  */
-import { rehearseOrder, type Candidate, type Fate, type Finding, type Rehearsal } from './rehearse-order.ts'
+import { rehearseOrder, type Fate, type Finding, type Rehearsal } from './rehearse-order.ts'
+import type { Candidate } from './rehearse-walk.ts'
 import type { OrderStore, StoredOrder } from './order-store.ts'
 import type { OrderStatus } from './orders.ts'
 

@@ -51,8 +51,8 @@ function compare(
   const [old, now] = [before.context ?? {}, after.context ?? {}]
   for (const key of new Set([...Object.keys(old), ...Object.keys(now)])) {
     if (isDeepStrictEqual(old[key], now[key])) continue
-    const how = key in old ? (key in now ? 'differs' : 'is gone') : 'is added'
-    contexts.add(`${what} context.${key} ${how}`)
+    const how = key in old ? 'is gone' : 'is added'
+    contexts.add(`${what} context.${key} ${key in old && key in now ? 'differs' : how}`)
   }
 }
 

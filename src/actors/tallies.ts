@@ -18,12 +18,14 @@ export interface Tallies {
   fenced: number
   /** Times that partitions came or went. */
   rebalances: number
+  /** Times that a consumer was replaced because it did nothing (supervisor.ts). */
+  recycled: number
 }
 
 /** Creates tallies at zero. Each reason is there from the start: Prometheus sees no growth from nothing to one. */
 export function createTallies(): Tallies {
   const deadLetters = new Map<string, number>(recordErrorReasons.map((reason) => [reason, 0]))
-  return { recordsTaken: 0, deadLetters, appendFailures: 0, readFailures: 0, fenced: 0, rebalances: 0 }
+  return { recordsTaken: 0, deadLetters, appendFailures: 0, readFailures: 0, fenced: 0, rebalances: 0, recycled: 0 }
 }
 
 /** Counts what a consumer's `onError` was told. */

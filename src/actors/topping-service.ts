@@ -7,12 +7,13 @@
  * T2: the position moves past a record only when its output, or its dead letter, is durable.
  * T3: fields it does not know are passed on as they are.
  */
-import type { EventLog, LogRecord } from '../log/event-log.ts'
+import type { ConsumeOptions, EventLog, LogRecord } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import { choose, type Step } from '../menu.ts'
 import { addTopping, assertRecordFits, parsePizza } from '../records.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { createRoleIo } from './role-io.ts'
+import { consumeSupervised } from './supervisor.ts'
 import { atDeadline, type Role, type RoleReadiness } from './role.ts'
 
 export interface ToppingServiceOptions {
@@ -42,7 +43,7 @@ export async function startToppingService(options: ToppingServiceOptions): Promi
     }
   }
 
-  const consumer = await log.consume({
+  const consuming: ConsumeOptions = {
     groupId,
     topics: [from],
     startFrom,
@@ -58,7 +59,9 @@ export async function startToppingService(options: ToppingServiceOptions): Promi
       // Not before these are durable does the next batch come: what waits here is one batch at most.
       return outbox.settled()
     },
-  })
+  }
+  const isExcused = () => outbox.failingSince !== undefined
+  const consumer = await consumeSupervised(consuming, { log, logger, role: topping, tallies, isExcused, clock })
 
   return {
     name: topping,
@@ -69,7 +72,10 @@ export async function startToppingService(options: ToppingServiceOptions): Promi
     },
     stats: () => ({ tallies, outboxRecords: outbox.size, partitions: consumer.assigned() }),
     async stop(deadline) {
-      atDeadline(deadline, () => outbox.stop())
+      atDeadline(deadline, () => {
+        outbox.stop()
+        consumer.abandon()
+      })
       await consumer.stop()
       outbox.stop()
     },

@@ -165,35 +165,46 @@ function compareWithJournal(
   return differences
 }
 
+/** Each partition of the store is compared as of its own position: those that went to another reporter stay where they are. */
 async function verifyReport(options: VerifyOptions, store: ReportStore, progress: Progress): Promise<Part> {
   const topic = options.topics.stages.get('cheese')!.to
   const held = store.hold()
   const positions = store.positions()
-  const found = store.counts()
+  const ofTopic = [...(positions.get(topic) ?? [])]
+  const found = new Map(ofTopic.map(([partition]) => [partition, store.counts(partition)]))
   held.release()
   progress.expect(positions, [topic], 1)
+  const differences: Difference[] = []
+  for (const [partition, position] of ofTopic) {
+    const at = new Map([[topic, new Map([[partition, position]])]])
+    const expected = await countCheeses(readTopic(options, topic, at, progress))
+    const stored = found.get(partition)!
+    for (const choice of new Set([...stored.keys(), ...expected.keys()])) {
+      const [has, wanted] = [stored.get(choice) ?? 0, expected.get(choice) ?? 0]
+      if (has === wanted) continue
+      const what = `${choice}: the report counts ${has} on partition ${partition}, the log says ${wanted}`
+      differences.push({ where: 'report', what })
+    }
+  }
+  const starts = await options.log.starts([topic])
+  const isReportTooOld = (starts.get(topic) ?? []).some((start) => start > 0)
+  return { orders: 0, ambiguous: 0, tooOld: 0, isReportTooOld, differences: isReportTooOld ? [] : differences }
+}
+
+async function countCheeses(records: AsyncIterable<LogRecord>): Promise<Map<string, number>> {
   const counted = new Set<string>()
-  const expected = new Map<string, number>()
-  for await (const record of readTopic(options, topic, positions, progress)) {
-    const topped = attempt(() => parseTopped(record.value, 'cheese'))
+  const counts = new Map<string, number>()
+  for await (const { value } of records) {
+    const topped = attempt(() => parseTopped(value, 'cheese'))
     if (topped === undefined) continue
     if (topped.pizza_id !== undefined) {
       const pizza = `${topped.order_id}/${topped.pizza_id}`
       if (counted.has(pizza)) continue
       counted.add(pizza)
     }
-    expected.set(topped.choice, (expected.get(topped.choice) ?? 0) + 1)
+    counts.set(topped.choice, (counts.get(topped.choice) ?? 0) + 1)
   }
-  const starts = await options.log.starts([topic])
-  const isReportTooOld = (starts.get(topic) ?? []).some((start) => start > 0)
-  if (isReportTooOld) return { orders: 0, ambiguous: 0, tooOld: 0, isReportTooOld, differences: [] }
-  const differences = [...new Set([...found.keys(), ...expected.keys()])].flatMap((choice): Difference[] => {
-    const [has, wanted] = [found.get(choice) ?? 0, expected.get(choice) ?? 0]
-    return has === wanted
-      ? []
-      : [{ where: 'report', what: `${choice}: the report counts ${has}, the log says ${wanted}` }]
-  })
-  return { orders: 0, ambiguous: 0, tooOld: 0, isReportTooOld, differences }
+  return counts
 }
 
 function attempt<T>(parse: () => T): T | undefined {

@@ -83,14 +83,7 @@ export function createKafkaConsumer(
   })
 
   async function commit(positions: Positions): Promise<void> {
-    for (const byPartition of positions.values()) {
-      const foreign = [...byPartition.keys()].find((partition) => lost || !holdings.held().includes(partition))
-      if (foreign === undefined) continue
-      throw new LogError(
-        'fenced',
-        `Cannot commit positions of group ${groupId}: this member does not own partition ${foreign}`,
-      )
-    }
+    assertHeld(positions, lost ? [] : holdings.held(), groupId)
     await group.commit(positions)
   }
 
@@ -230,6 +223,18 @@ export function createKafkaConsumer(
       client.destroy()
     },
   }
+}
+
+/** @throws LogError `fenced` */
+function assertHeld(positions: Positions, held: readonly number[], groupId: string): void {
+  const foreign = [...positions.values()]
+    .flatMap((byPartition) => [...byPartition.keys()])
+    .find((it) => !held.includes(it))
+  if (foreign === undefined) return
+  throw new LogError(
+    'fenced',
+    `Cannot commit positions of group ${groupId}: this member does not own partition ${foreign}`,
+  )
 }
 
 interface Beginning {

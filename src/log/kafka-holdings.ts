@@ -5,8 +5,6 @@
  * H2: what was renounced is given back, also when a round that went on meanwhile left it here; the round after that assigns it.
  */
 
-export type KafkaHoldings = ReturnType<typeof createKafkaHoldings>
-
 export function createKafkaHoldings() {
   let held: readonly number[] = []
   let target: readonly number[] = []

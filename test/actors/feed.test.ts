@@ -141,6 +141,7 @@ describe('The feed of one order', () => {
     crash()
     rmSync(shop.orderFile)
     const { orders } = await shop.startHost()
+    await orders.get(orderId, { waitMs })
     for (const after of ['v2', 'v5']) {
       expect(await read(orders, { orderId, after })).toEqual(mine.slice(Number(after.slice(1))))
     }

@@ -212,6 +212,44 @@ describe('The order cache', () => {
     expect([cache.size, cache.hydrations]).toEqual([2, 1])
   })
 
+  it('counts an order with its pizzas, and drops as many small ones for a large one (C4, P8)', () => {
+    const { router, place, cut, cache } = openRouter({ liveActorsMax: 102 })
+    router.apply(['1', '2', '3'].map((orderId) => place(order(orderId, 2))))
+    cut()()
+    expect(cache.size).toBe(9)
+    router.apply([place(order('large', 98))])
+    expect(cache.size).toBe(9 + 99)
+    cut()()
+    expect(['1', '2', '3', 'large'].filter((orderId) => cache.peek(orderId) !== undefined)).toEqual(['3', 'large'])
+    expect(cache.size).toBe(3 + 99)
+  })
+
+  it('leaves the rest of a batch for after a checkpoint when it is full, and passes nothing it has not taken (P8)', () => {
+    const { router, place, cut, cache, applied, refused, view } = openRouter({ liveActorsMax: 500 })
+    const ids = Array.from({ length: 25 }, (_, n) => `${n}`)
+    const sauce = place(topped('sauce', '24', 1_000))
+    let rest: readonly LogRecord[] = [sauce, ...ids.map((orderId) => place(order(orderId, 1_000)))]
+    let checkpoints = 0
+    for (rest = router.apply(rest); rest.length > 0; rest = router.apply(rest)) {
+      expect(cache.size).toBeGreaterThan(10_000)
+      expect(cache.size).toBeLessThan(10_500 + 1_001 + 1)
+      expect(applied.position('orders', 0)).toBe(25 + 1 - rest.length)
+      expect(applied.position('pizza-with-sauce', 0)).toBe(0)
+      cut()()
+      checkpoints++
+    }
+    expect(checkpoints).toBe(2)
+    expect([applied.position('orders', 0), applied.position('pizza-with-sauce', 0)]).toEqual([25, 1])
+    expect([view('24').version, refused.length]).toEqual([2, 0])
+  })
+
+  it('takes one record at least, however full it is', () => {
+    const { router, place } = openRouter({ liveActorsMax: 1 })
+    const rest = router.apply(['1', '2', '3', '4'].map((orderId) => place(order(orderId, 10_000))))
+    expect(rest.map(({ offset }) => offset)).toEqual([2, 3])
+    expect(router.apply(rest).map(({ offset }) => offset)).toEqual([3])
+  })
+
   it('drops what is ready first, then what was idle longest (C1, P8)', () => {
     const { router, place, cut, cache } = openRouter({ liveActorsMax: 4 })
     router.apply(['5', '6', '7', '8'].map((orderId) => place(order(orderId, 1))))

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createOrderStore, type DirtyOrder, type OrderStore } from '../../src/actors/order-store.ts'
-import { createReportStore } from '../../src/actors/report-store.ts'
 import type { LogRecord, Positions } from '../../src/log/event-log.ts'
 
 function createFile(): string {
@@ -131,23 +130,5 @@ describe('The order store', () => {
     expect(() => createOrderStore(file)).toThrow(
       'a newer version of this program wrote it (schema 2, this one knows 1)',
     )
-  })
-})
-
-describe('The report store', () => {
-  it('takes all of a checkpoint or nothing (P7)', () => {
-    const store = createReportStore(createFile())
-    onTestFinished(() => store.close())
-    const counted = new Map([['7', new Uint8Array([1, 128])]])
-    store.checkpoint({ counts: new Map([['none', 1]]), counted, positions: at(1) })
-    const torn = {
-      counts: new Map([['none', 2]]),
-      counted: new Map([['8', null as unknown as Uint8Array]]),
-      positions: at(2),
-    }
-    expect(() => store.checkpoint(torn)).toThrow('NOT NULL')
-    expect([...store.counts()]).toEqual([['none', 1]])
-    expect([store.counted('7'), store.counted('8')]).toEqual([new Uint8Array([1, 128]), undefined])
-    expect(store.positions()).toEqual(at(1))
   })
 })

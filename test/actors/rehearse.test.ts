@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { assign, createMachine, fromTransition, sendTo } from 'xstate'
 import type { OrderMachine } from '../../src/actors/live-order.ts'
 import { rehearse } from '../../src/actors/rehearse.ts'
-import { rehearseOrder, type Candidate, type Fate } from '../../src/actors/rehearse-order.ts'
+import { rehearseOrder, type Fate } from '../../src/actors/rehearse-order.ts'
+import type { Candidate } from '../../src/actors/rehearse-walk.ts'
 import { createOrderMachine, type OrderPlacedEvent } from '../../src/machines/order.machine.ts'
-import type { PizzaToppedEvent } from '../../src/machines/pizza.machine.ts'
+import { createPizzaMachine, type PizzaToppedEvent } from '../../src/machines/pizza.machine.ts'
 import { recipe } from '../../src/menu.ts'
 import { createCandidate, createStoredOrder, createStoreOf, type StoredOrderOptions } from '../support/stored-order.ts'
 
@@ -93,7 +94,11 @@ describe('An order that is rehearsed (P10)', () => {
     const machine = edit((config) => ({
       ...config,
       context: ({ input }: { input: { order_id: string } }) => ({
-        ...{ order_id: input.order_id, count: 0, placedAt: 0, readyCount: 0, readyAt: 0 },
+        order_id: input.order_id,
+        count: 0,
+        placedAt: 0,
+        readyCount: 0,
+        readyAt: 0,
         boxes: 0,
       }),
     }))
@@ -158,6 +163,21 @@ describe('An order that is rehearsed (P10)', () => {
     ])
   })
 
+  it('is lost where a pizza takes only one topping of those that come at once', () => {
+    const pizza = createPizzaMachine(recipe).provide({
+      actions: {
+        takeToppings: assign(({ context, event }) => {
+          const [first] = Object.entries(event.toppings)
+          return { toppings: { ...context.toppings, ...Object.fromEntries(first ? [first] : []) }, toppedAt: event.at }
+        }),
+      },
+    })
+    expect(fateOf({ machine: ours.provide({ actors: { pizza } }) }, moving)).toEqual([
+      'lost',
+      'restored: with every topping it stays preparing and is never ready (P1)',
+    ])
+  })
+
   it('is lost where a rebuild would ask for none of its pizzas', () => {
     const machine = ours.provide({ actions: { requestPizzas() {} } })
     expect(fateOf({ machine }, moving)).toEqual(['lost', 'replayed: it asks for no pizzas'])
@@ -212,7 +232,12 @@ describe('A rehearsal', () => {
     const report = rehearse({ store, candidate: createCandidate({ machine }) })
     expect(report).toMatchObject({ orders: 50, fates: { same: 10, changed: 0, rebuild: 5, lost: 35 }, ungrouped: 0 })
     const brief = report.groups.map(({ fate, status, orders, pizzasMin, pizzasMax, example }) => [
-      ...[fate, status, orders, pizzasMin, pizzasMax, example],
+      fate,
+      status,
+      orders,
+      pizzasMin,
+      pizzasMax,
+      example,
     ])
     expect(brief).toEqual([
       ['lost', 'ready', 30, 1, 5, '100'],
@@ -223,7 +248,7 @@ describe('A rehearsal', () => {
   })
 
   it('makes no group of what is said of one order only', () => {
-    const broken = orders.map((order) => ({ ...order, envelope: `${order.envelope.slice(0, 60)}` }))
+    const broken = orders.map((order) => ({ ...order, envelope: order.envelope.slice(0, 60) }))
     const { groups } = rehearse({ store: createStoreOf(broken), candidate: createCandidate() })
     expect(groups.map(({ status, orders }) => [status, orders])).toEqual([
       ['ready', 30],

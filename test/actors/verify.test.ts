@@ -2,6 +2,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { createReportStore } from '../../src/actors/report-store.ts'
 import { verify } from '../../src/actors/verify.ts'
+import { deleteBelow } from '../../src/log/memory-log.ts'
 import { openMemoryShop, orderRecord, toppedRecord, until, type MemoryShop } from '../support/memory-shop.ts'
 
 /** A shop that is done with orders `1` (one pizza), `2` (two pizzas, one of them ready) and has stopped. */
@@ -182,6 +183,47 @@ describe('Verify (P4)', () => {
     expect(await second.orders.get('7')).toMatchObject({ in_progress: [{ toppings: { sauce: 'bbq' } }] })
     await second.host.checkpointer.now()
     expect((await shop.verify()).differences).toEqual([])
+  })
+
+  it('compares no order with a log that has deleted records of it, and says how many there are', async () => {
+    const shop = await openStoppedShop()
+    const { storage, topics } = shop
+    const stored = await shop.verify()
+    expect(stored).toMatchObject({ orders: 2, tooOld: 0 })
+    for (const [order_id, tooOld] of [
+      ['1', 1],
+      ['2', 2],
+    ] as const) {
+      const placed = shop.records(topics.orders).find(({ key }) => String(key) === order_id)!
+      deleteBelow(storage, placed, placed.offset + 1)
+      expect(await shop.verify()).toMatchObject({ orders: 2, tooOld, ambiguous: 0, differences: [] })
+      expect(await shop.verify({ ordersPerPart: 1 })).toMatchObject({ orders: 2, tooOld, differences: [] })
+    }
+  })
+
+  it('knows an order as too old when only one of its toppings is deleted', async () => {
+    const shop = await openStoppedShop()
+    const sauce = shop.records('pizza-with-sauce').find(({ key }) => String(key) === '1')!
+    deleteBelow(shop.storage, sauce, sauce.offset + 1)
+    expect(await shop.verify()).toMatchObject({ tooOld: 1, differences: [] })
+  })
+
+  it('still holds an order that is too old against its journal', async () => {
+    const shop = await openStoppedShop()
+    for (const at of shop.records(shop.topics.orders)) deleteBelow(shop.storage, at, at.offset + 1)
+    tamper(shop.orderFile, setEnvelope('children.pizza-2.snapshot.value', `'meats'`))
+    expect(await differencesOf(shop)).toEqual(['2: journal does not lead to the snapshot'])
+  })
+
+  it('does not compare a report that counts deleted records', async () => {
+    const shop = await openStoppedShop()
+    const cheese = shop.records('pizza-with-cheese')[0]!
+    deleteBelow(shop.storage, cheese, cheese.offset + 1)
+    tamper(shop.reportFile, `UPDATE counts SET pizzas = 5`)
+    const reportStore = createReportStore(shop.reportFile, { readOnly: true })
+    const { log, recipe, topics } = shop
+    expect(await verify({ log, recipe, topics, reportStore })).toMatchObject({ isReportTooOld: true, differences: [] })
+    reportStore.close()
   })
 
   it('counts an order as ambiguous whose topping two partitions tell differently (G2)', async () => {

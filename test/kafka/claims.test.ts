@@ -16,7 +16,7 @@ import { createKafkaLog, type KafkaLog } from '../../src/log/kafka-log.ts'
 import { createTopic, readAll, valuesOf } from '../contract/support.ts'
 import { kafkaAvailable, needsKafka, startTestBroker, type TestBroker } from './broker.ts'
 
-describe.skipIf(!(await kafkaAvailable()))(`A claim on Kafka (${needsKafka})`, { timeout: 60_000 }, () => {
+describe.skipIf(!(await kafkaAvailable()))(`A claim on Kafka (${needsKafka})`, { timeout: 90_000 }, () => {
   let broker: TestBroker
   const closers: (() => Promise<void>)[] = []
 
@@ -30,8 +30,9 @@ describe.skipIf(!(await kafkaAvailable()))(`A claim on Kafka (${needsKafka})`, {
 
   const connection = () => ({ brokers: [broker.bootstrapServers], clientId: 'claims', ssl: false }) as const
 
+  /** Patient: a broker that is started again on a busy machine takes a while. */
   function open(): KafkaLog {
-    const log = createKafkaLog({ connection: connection() })
+    const log = createKafkaLog({ connection: connection(), appendTimeoutMs: 60_000 })
     closers.push(() => log.close())
     return log
   }

@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createSqliteLog } from '../../src/log/sqlite-log.ts'
 import { createTopic, readAll } from '../contract/support.ts'
@@ -32,6 +34,20 @@ describe('A log file', () => {
     const db = new DatabaseSync(file)
     expect(db.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'wal' })
     db.close()
+  })
+
+  it('that three programs make at the same moment is opened by all', { timeout: 60_000 }, async () => {
+    const files = Array.from({ length: 60 }, (_, i) => join(folder, `together-${i}.db`))
+    const arrived = new Int32Array(new SharedArrayBuffer(4 * files.length))
+    const open = async () => {
+      const worker = new Worker(new URL('open-together.worker.ts', import.meta.url), {
+        workerData: { files, twins: 3, arrived },
+        execArgv: [],
+      })
+      const [refusals] = (await once(worker, 'message')) as [string[]]
+      return refusals
+    }
+    expect(await Promise.all([open(), open(), open()])).toEqual([[], [], []])
   })
 
   it('that another program locks makes appends fail with what to do, without blocking the event loop', async () => {

@@ -8,6 +8,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkShop } from '../support/checker.ts'
+import { everyRole, type FleetProcess } from '../support/fleet.ts'
 import { startLoad, type Load } from '../support/load.ts'
 import { createRandom, type Random } from '../support/random.ts'
 import { createWitness, type Witness } from '../support/witness.ts'
@@ -28,6 +29,8 @@ export interface NemesisOptions {
   readonly only?: readonly string[]
   /** Faults at work at the same time (default 2). */
   readonly overlapMax?: number
+  /** Processes of the orders role (default 1). More than one on Kafka only. */
+  readonly ordersProcesses?: number
   /** Orders a second of all customers together (default 30). */
   readonly ordersPerSecond?: number
   /** Whether a tmpfs may be mounted for the full disk. */
@@ -94,8 +97,8 @@ interface Run {
 
 /** Runs it. Resolves with what was found, too; rejects when the shop could not be started or the run was aborted. */
 export async function runNemesis(options: NemesisOptions): Promise<NemesisResult> {
-  const { mode, seed, mayMount = false, signal } = options
-  const target = await openTarget({ mode, mayMount })
+  const { mode, seed, mayMount = false, ordersProcesses = 1, signal } = options
+  const target = await openTarget({ mode, mayMount, processes: placeRoles(ordersProcesses) })
   const stopwatch = createStopwatch(createWitness())
   const run: Run = {
     options,
@@ -145,6 +148,15 @@ export async function runNemesis(options: NemesisOptions): Promise<NemesisResult
     findings: run.findings,
     ...(keep && { folder: target.folder }),
   }
+}
+
+/** A process for each role, and further ones of the orders role, whose state is in folders of their own. */
+function placeRoles(ordersProcesses: number): FleetProcess[] {
+  const more = Array.from({ length: ordersProcesses - 1 }, (_, index): FleetProcess => {
+    const name = `orders-${index + 2}`
+    return { name, roles: ['orders'], dataDir: name }
+  })
+  return [...everyRole.map((role) => ({ roles: [role] })), ...more]
 }
 
 /** Hasty customers, who look and go on, and patient ones, who wait for their order and so time the shop. */

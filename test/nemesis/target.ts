@@ -37,7 +37,7 @@ export interface Target {
   bringUp(name: string, refused?: (refusal: StartError) => Promise<void>): Promise<void>
   /** Stops a process in good order. Without the log or room on the disk it may take too long for that. */
   shutDown(name: string): Promise<void>
-  /** Gives starts an excuse until the function it returns is called. */
+  /** Gives starts an excuse until shortly after the function it returns is called. */
   excuse(reason: Excuse): () => void
   /** Starts that refused, with a good reason. */
   readonly refusals: ReadonlyMap<Excuse, number>
@@ -50,8 +50,8 @@ export interface Target {
 export interface TargetOptions {
   readonly mode: Mode
   readonly mayMount: boolean
-  /** Default: a process for each role. Their data folders are relative to the target's. */
-  readonly processes?: readonly FleetProcess[]
+  /** Their data folders are relative to the target's. */
+  readonly processes: readonly FleetProcess[]
 }
 
 const exitsByExcuse: Readonly<Record<Excuse, readonly number[]>> = {
@@ -60,6 +60,9 @@ const exitsByExcuse: Readonly<Record<Excuse, readonly number[]>> = {
   'disk full': [exitCodes.dataNotWritable, exitCodes.logUnavailable],
   'store damaged': [exitCodes.storeUnusable],
 }
+
+/** How long after its mending a fault may still be why a start fails: a broker that is up answers late at first. */
+const lingerMs = 15_000
 
 /** Above every fault, and the slowest start of a broker. */
 const startMsMax = 180_000
@@ -73,9 +76,9 @@ export async function openTarget({ mode, mayMount, processes }: TargetOptions): 
   const kafka = mode === 'kafka' ? await openBroker(folder) : undefined
   const inData = (dir = ''): string => join(dataDir, dir)
   const common = { dataDir, ...(kafka && { configFile: kafka.configFile }) }
-  const placed = processes?.map((process) => ({ ...process, dataDir: inData(process.dataDir) }))
-  const fleet = createFleet({ ...common, ...(placed && { processes: placed }) })
-  const dataDirs = new Map(placed?.map(({ name, roles, dataDir }) => [name ?? roles.join('+'), dataDir]))
+  const placed = processes.map((process) => ({ ...process, dataDir: inData(process.dataDir) }))
+  const fleet = createFleet({ ...common, processes: placed })
+  const dataDirs = new Map(placed.map(({ name, roles, dataDir }) => [name ?? roles.join('+'), dataDir]))
   const starts = superviseStarts(fleet)
   const close = async ({ keep }: { keep: boolean }): Promise<void> => {
     starts.stop()
@@ -97,11 +100,12 @@ export async function openTarget({ mode, mayMount, processes }: TargetOptions): 
     fleet,
     disk,
     ...(kafka && { broker: kafka.broker, proxy: kafka.proxy }),
-    dataDirOf: (name) => dataDirs.get(name) ?? dataDir,
+    dataDirOf: (name) => dataDirs.get(name)!,
     ...starts,
     async verify() {
-      const folders = new Set([dataDir, ...dataDirs.values()].filter((dir) => placed === undefined || dir !== dataDir))
-      const runs = await Promise.all([...folders].map((dir) => runProgram('verify', { ...common, dataDir: dir })))
+      const runs = await Promise.all(
+        [...new Set(dataDirs.values())].map((dir) => runProgram('verify', { ...common, dataDir: dir })),
+      )
       return runs.filter(({ code }) => code !== 0).map(({ code, output }) => `verify ended with ${code}: ${output}`)
     },
     close,
@@ -143,7 +147,7 @@ function superviseStarts(fleet: Fleet) {
       const entry = [reason] as const
       excuses.add(entry)
       for (const reasons of underWay) reasons.add(reason)
-      return () => void excuses.delete(entry)
+      return () => void setTimeout(() => excuses.delete(entry), lingerMs).unref()
     },
     async shutDown(name: string) {
       const reasons = new Set([...excuses].flat())

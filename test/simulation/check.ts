@@ -11,7 +11,7 @@ import type { Topics } from '../../src/topics.ts'
 import type { Random } from '../support/random.ts'
 import type { Witness } from '../support/witness.ts'
 import { checkSnapshots } from './check-snapshots.ts'
-import { groupOf, type Cluster } from './cluster.ts'
+import { groupOf, type Cluster, type HostInstance, type Instance } from './cluster.ts'
 import { toJson } from './customers.ts'
 import { isHost } from './plan.ts'
 import type { Router } from './router.ts'
@@ -36,7 +36,10 @@ export function isCalm(options: CheckOptions): boolean {
   const instances = [...cluster.instances]
   const isUp = (name: string): boolean => instances.some(({ unit }) => unit === name)
   if (![...cluster.units].every(isUp) || instances.some(({ isStopping }) => isStopping === true)) return false
-  if (instances.some(({ unit, running }) => !isHost(unit) && running?.readiness().ready !== true)) return false
+  // A host without partitions is never ready: it waits for some to become free.
+  const isReady = ({ unit, running }: Instance): boolean =>
+    isHost(unit) ? running !== undefined : running?.readiness().ready === true
+  if (!instances.every(isReady)) return false
   return (
     areHostsCalm(options) &&
     hasRead(storage, cluster.reportDisk.open().positions(), [topics.stages.get('cheese')!.to]) &&
@@ -44,11 +47,16 @@ export function isCalm(options: CheckOptions): boolean {
   )
 }
 
-/** Whether each partition is with one host, which has read all of it and holds nothing of it back. */
+/** Whether the hosts share the partitions evenly, and have read all of them and hold nothing back. */
 function areHostsCalm({ cluster, storage, topics }: CheckOptions): boolean {
   const hosts = cluster.hosts()
-  const owned = hosts.flatMap(({ shop }) => shop.host.gate.partitions)
-  if (owned.length !== topics.partitions || new Set(owned).size !== topics.partitions) return false
+  const counts = hosts.map(({ shop }) => shop.host.gate.partitions.length)
+  // Else some are about to move.
+  if (Math.max(...counts) - Math.min(...counts) > 1) return false
+  const owners = cluster.owners()
+  const isOwner = (host: HostInstance, partition: number): boolean => owners.get(partition) === host
+  if (owners.size !== topics.partitions || counts.reduce((sum, count) => sum + count, 0) !== owners.size) return false
+  if (!hosts.every((one) => one.shop.host.gate.partitions.every((partition) => isOwner(one, partition)))) return false
   const reads = [topics.orders, ...topics.toppingOf.keys()]
   return hosts.every(({ unit, shop: { host } }) => {
     const { partitions } = host.gate

@@ -106,8 +106,11 @@ function look(store: OrderStore) {
 }
 
 function lookAtReport(store: ReportStore) {
-  const counted = ['1', '2', '3'].map((id) => [...(store.counted(id) ?? [])])
-  return { positions: sorted(store.positions()), counts: sorted(store.counts()), counted }
+  const ofEach = [0, 1].map((partition) => ({
+    counts: sorted(store.counts(partition)),
+    counted: ['1', '2', '3'].map((id) => [...(store.counted(partition, id) ?? [])]),
+  }))
+  return { positions: sorted(store.positions()), counts: sorted(store.counts()), ofEach }
 }
 
 const sorted = (map: ReadonlyMap<string, unknown>) =>
@@ -141,7 +144,10 @@ describe('A simulated disk', () => {
   it('answers as the report store does, whatever was written', async () => {
     const dir = await makeFolder()
     const bits = fc.uint8Array({ maxLength: 2 })
-    const map = <T>(values: fc.Arbitrary<T>) => fc.array(fc.tuple(orderId, values)).map((all) => new Map(all))
+    const map = <T>(values: fc.Arbitrary<T>) => {
+      const byOrder = fc.array(fc.tuple(orderId, values)).map((all) => new Map(all))
+      return fc.array(fc.tuple(fc.nat(1), byOrder)).map((all) => new Map(all))
+    }
     const report: fc.Arbitrary<ReportCheckpoint> = fc.record({ counts: map(fc.nat(9)), counted: map(bits), positions })
     fc.assert(
       fc.property(fc.array(report, { maxLength: 6 }), (checkpoints) => {

@@ -165,19 +165,26 @@ export function createOrderDisk(): Disk<OrderStore> {
 
 export function createReportDisk(): Disk<ReportStore> {
   const createEmpty = () => ({
-    counts: new Map<string, number>(),
-    counted: new Map<string, Uint8Array>(),
+    counts: new Map<number, Map<string, number>>(),
+    counted: new Map<number, Map<string, Uint8Array>>(),
     positions: new Map() as MutablePositions,
   })
   let disk = createEmpty()
   const open = ({ beforeWrite, afterWrite } = noHooks): ReportStore => ({
-    counts: () => new Map(disk.counts),
-    counted: (orderId) => disk.counted.get(orderId)?.slice(),
+    counts(partition) {
+      const counts = new Map<string, number>()
+      for (const [of, byChoice] of disk.counts) {
+        if (partition !== undefined && partition !== of) continue
+        for (const [choice, pizzas] of byChoice) counts.set(choice, (counts.get(choice) ?? 0) + pizzas)
+      }
+      return counts
+    },
+    counted: (partition, orderId) => disk.counted.get(partition)?.get(orderId)?.slice(),
     positions: () => copy(disk.positions),
     checkpoint({ counts, counted, positions }) {
       beforeWrite()
-      for (const [choice, pizzas] of counts) disk.counts.set(choice, pizzas)
-      for (const [orderId, bits] of counted) disk.counted.set(orderId, bits.slice())
+      putEach(disk.counts, counts)
+      putEach(disk.counted, counted)
       move(disk.positions, positions)
       afterWrite()
     },
@@ -185,6 +192,12 @@ export function createReportDisk(): Disk<ReportStore> {
     close() {},
   })
   return { open, wipe: () => void (disk = createEmpty()) }
+}
+
+function putEach<T>(stored: Map<number, Map<string, T>>, put: ReadonlyMap<number, ReadonlyMap<string, T>>): void {
+  for (const [partition, values] of put) {
+    stored.set(partition, new Map([...(stored.get(partition) ?? []), ...values]))
+  }
 }
 
 function move(stored: MutablePositions, moved: Positions): void {

@@ -80,30 +80,29 @@ function createJudge(witness: Witness, hasSnapshots: boolean) {
   }
 }
 
-/** Follows one order through all its owners until it is told that the order is ready. */
+/**
+ * Follows one order through all its owners until it is told that the order is ready, as a browser does: looks for the order, then
+ * listens until the stream ends, and begins again after the last event it was told.
+ */
 export async function followOrder(
   orderId: string,
   { world, router, witness }: { world: SimProcess; router: Router; witness: Witness },
 ): Promise<void> {
   let version = 0
   let isReady = false
+  const take = ({ type, data }: OrderEvent): void => {
+    const told = Number(data['version'])
+    isReady = type === 'order.ready'
+    if (told !== (isReady ? version : version + 1))
+      witness.blame(`F1: the feed of order ${orderId} tells ${type} ${told} after version ${version}`)
+    version = told
+  }
   while (!isReady) {
     const owner = router.ownerOf(orderId)
-    if (owner === undefined) {
-      await world.sleep(lookEveryMs)
-      continue
-    }
+    const found = await router.askOwner(orderId, (shop) => shop.get(orderId))
     const query = { orderId, ...(version > 0 && { after: `v${version}` }) }
-    const isWanted = (): boolean => !isReady && router.ownerOf(orderId) === owner
-    const take = ({ type, data }: OrderEvent): void => {
-      const told = Number(data['version'])
-      isReady = type === 'order.ready'
-      if (told !== (isReady ? version : version + 1))
-        witness.blame(`F1: the feed of order ${orderId} tells ${type} ${told} after version ${version}`)
-      version = told
-    }
-    await follow(owner, { world, query, isWanted, take })
-    // Its stream may have ended because it does not have the order yet.
+    if (owner !== undefined && found !== undefined)
+      await follow(owner, { world, query, take, isWanted: () => !isReady })
     await world.sleep(lookEveryMs)
   }
 }

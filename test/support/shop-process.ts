@@ -129,7 +129,9 @@ export async function killLeftovers(): Promise<string[]> {
 
 /** What `npm start` gives to node: its flags, then the program. */
 function startWords(projectDir: string): string[] {
-  const { scripts } = JSON.parse(readFileSync(join(projectDir, 'package.json'), 'utf8')) as { scripts: { start: string } }
+  const { scripts } = JSON.parse(readFileSync(join(projectDir, 'package.json'), 'utf8')) as {
+    scripts: { start: string }
+  }
   return scripts.start.split(' ').slice(1)
 }
 

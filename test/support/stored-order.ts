@@ -1,7 +1,7 @@
 /** Stored orders with their journals, without a host and a log. */
 import { createActor } from 'xstate'
 import { printEnvelope, toMachineEvent, toSnapshot, type JournalEntry } from '../../src/actors/order-envelope.ts'
-import type { Candidate } from '../../src/actors/rehearse-order.ts'
+import type { Candidate } from '../../src/actors/rehearse-walk.ts'
 import type { DirtyOrder, OrderStore, StoredOrder } from '../../src/actors/order-store.ts'
 import { machineVersion, migrations } from '../../src/machines/migrations.ts'
 import { createOrderMachine, pizzaKey } from '../../src/machines/order.machine.ts'

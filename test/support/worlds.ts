@@ -27,8 +27,8 @@ export interface World {
   openLog(): EventLog
   /** Runs the program with another command to its end. */
   run(command: string, args: readonly string[]): Promise<{ code: number | NodeJS.Signals; output: string }>
-  /** Runs `verify`. */
-  verify(): Promise<{ code: number | NodeJS.Signals; output: string }>
+  /** Runs `verify` on a data folder (default: the world's). */
+  verify(dataDir?: string): Promise<{ code: number | NodeJS.Signals; output: string }>
 }
 
 /** What makes a world, for the running test. */
@@ -63,7 +63,7 @@ export async function openEmbeddedWorld(): Promise<World> {
 }
 
 /** Fresh topics on a broker. */
-async function openKafkaWorld(bootstrapServers: string, name: string): Promise<World> {
+export async function openKafkaWorld(bootstrapServers: string, name: string): Promise<World> {
   const dataDir = await makeFolder()
   const configFile = join(dataDir, 'config.properties')
   const groupId = `${name}-group`
@@ -72,7 +72,8 @@ async function openKafkaWorld(bootstrapServers: string, name: string): Promise<W
   const common = { dataDir, configFile, args: ['--topic-prefix', prefix] }
   const connection = { brokers: [bootstrapServers], clientId: 'test', ssl: false }
   const openLog = () => createKafkaLog({ connection })
-  return toWorld({ log: 'kafka', common, topics: createTopics(recipe, { prefix, partitions }), groupId, openLog })
+  const topics = createTopics(recipe, { prefix, partitions, hasSnapshots: true })
+  return toWorld({ log: 'kafka', common, topics, groupId, openLog })
 }
 
 interface WorldParts extends Pick<World, 'log' | 'topics' | 'groupId'> {
@@ -103,6 +104,6 @@ function toWorld({ log, common, topics, groupId, openLog }: WorldParts): World {
       return opened
     },
     run: (command, args) => runProgram(command, withArgs(args)),
-    verify: () => runProgram('verify', common),
+    verify: (dataDir = common.dataDir) => runProgram('verify', { ...common, dataDir }),
   }
 }
