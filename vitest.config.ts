@@ -10,7 +10,7 @@ const heavy = [
   'model/program',
   'fuzz/http',
   'shop*',
-  'dead-letters*',
+  'dead-letters-command',
 ].map((part) => `test/${part}.test.ts`)
 
 export default defineConfig({

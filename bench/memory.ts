@@ -18,6 +18,8 @@ export interface MemoryPhase {
   /** Resident, at the end of the phase and at most during it. */
   readonly endMb: number
   readonly peakMb: number
+  /** What V8 has of it for objects, and how much of that holds some, garbage included. */
+  readonly heapMb: number
   readonly heapUsedMb: number
   readonly externalMb: number
   readonly liveActors: number
@@ -55,9 +57,9 @@ export async function runMemory({ orders, dataIn, progress }: MemoryOptions): Pr
     progress.update(name)
     const result = await measure(name, () => shop, work)
     phases.push(result.phase)
-    const { seconds, endMb, peakMb, heapUsedMb, liveActors } = result.phase
+    const { seconds, endMb, peakMb, heapMb, heapUsedMb, liveActors } = result.phase
     progress.done(
-      `${name}: ${endMb} MB (at most ${peakMb}, heap ${heapUsedMb}, ${liveActors} actors) after ${Math.round(seconds)} s`,
+      `${name}: ${endMb} MB (at most ${peakMb}, heap ${heapUsedMb} of ${heapMb}, ${liveActors} actors) after ${Math.round(seconds)} s`,
     )
     return result.value
   }
@@ -102,11 +104,12 @@ async function measure<T>(
   // After the reading, because the first scrape loads modules and counts every order.
   const metric = await scrape(shop().url!)
   const toMb = (bytes: number) => Math.round(bytes / 2 ** 20)
+  const heapMb = toMb(metric('nodejs_heap_size_total_bytes'))
   const heapUsedMb = toMb(metric('nodejs_heap_size_used_bytes'))
   const externalMb = toMb(metric('nodejs_external_memory_bytes'))
   return {
     value,
-    phase: { name, seconds, endMb, peakMb, heapUsedMb, externalMb, liveActors: metric('pizza_live_actors') },
+    phase: { name, seconds, endMb, peakMb, heapMb, heapUsedMb, externalMb, liveActors: metric('pizza_live_actors') },
   }
 }
 

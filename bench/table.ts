@@ -66,14 +66,23 @@ export function printSoak({ pizzas, seconds, memory }: Soak): string {
 }
 
 export function printMemory({ orders, open, phases }: Memory): string {
-  const head = [`${whole(orders)} orders, ${whole(open)} open`, 'seconds', 'MB', 'highest MB', 'heap MB', 'live actors']
+  const head = [
+    `${whole(orders)} orders, ${whole(open)} open`,
+    'seconds',
+    'MB',
+    'highest MB',
+    'heap MB',
+    'used',
+    'live actors',
+  ]
   return printTable(
     head,
-    phases.map(({ name, seconds, endMb, peakMb, heapUsedMb, liveActors }) => [
+    phases.map(({ name, seconds, endMb, peakMb, heapMb, heapUsedMb, liveActors }) => [
       name,
       whole(seconds),
       whole(endMb),
       whole(peakMb),
+      whole(heapMb),
       whole(heapUsedMb),
       whole(liveActors),
     ]),

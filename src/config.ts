@@ -20,8 +20,8 @@ export interface Config {
     readonly host: string
     readonly port: number
     readonly reportPort: number
-    /** Where other instances reach the orders role; absent: where it listens. */
-    readonly advertisedUrl?: string
+    /** By which name other instances reach this one; absent: the one it listens on. */
+    readonly advertisedHost?: string
     /** Absent: no port of its own for metrics. */
     readonly metricsPort?: number
     readonly countMax: number
@@ -53,6 +53,8 @@ export interface Config {
   }
   /** Which old records the embedded log deletes; absent: none. */
   readonly retention: { readonly hours?: number; readonly mb?: number }
+  /** How long ready orders stay in the state store; absent: for ever. */
+  readonly readyOrdersHours?: number
   readonly liveActorsMax: number
   readonly behindRecordsMax: number
   readonly checkpointMs: number
@@ -200,7 +202,7 @@ function toConfig(values: Values, { chosen, file, token }: Beside): Config {
       host,
       port,
       reportPort,
-      ...(values.advertisedUrl !== '' && { advertisedUrl: values.advertisedUrl.replace(/\/$/, '') }),
+      ...(values.advertisedHost !== '' && { advertisedHost: values.advertisedHost }),
       ...(metricsPort >= 0 && { metricsPort }),
       countMax: orderCountMax,
       waitMsMax,
@@ -220,6 +222,7 @@ function toConfig(values: Values, { chosen, file, token }: Beside): Config {
       ...(values.logRetentionHours > 0 && { hours: values.logRetentionHours }),
       ...(values.logRetentionMb > 0 && { mb: values.logRetentionMb }),
     },
+    ...(values.readyOrdersHours > 0 && { readyOrdersHours: values.readyOrdersHours }),
     liveActorsMax: values.liveActorsMax,
     behindRecordsMax: values.behindRecordsMax,
     checkpointMs: values.checkpointMs,

@@ -51,10 +51,16 @@ async function main(): Promise<ExitName> {
     process.exit(exitCodes.crashed)
   })
   for (const warning of warnings) logger.warn(warning)
-  if (kind === 'doctor') return examine(config, logger)
-  if (kind === 'rehearse') return rehearse(config, logger)
-  if (kind === 'dead-letters') return tellDeadLetters(config, logger)
-  return kind === 'start' ? start(config, logger) : verify(config, logger)
+  if (kind === 'start') return start(config, logger)
+  const work = { verify, rehearse, doctor: examine, 'dead-letters': tellDeadLetters }[kind]
+  const exit = await work(config, logger)
+  await isSaid()
+  return exit
+}
+
+/** A pipe takes what was said in its own time, and the end of the process would cut off the rest. */
+function isSaid(): Promise<void> {
+  return new Promise((resolve) => process.stdout.write('', () => resolve()))
 }
 
 async function start(config: Config, logger: Logger): Promise<ExitName> {

@@ -146,6 +146,11 @@ export const metricTable = {
         Object.entries(stats.orders?.byStatus ?? {}).map(([state, value]) => ({ labels: { state }, value })),
       ),
   },
+  pizza_orders_aged_total: ofOrders(
+    'counter',
+    'Ready orders that have left the state store (--ready-orders-hours)',
+    (orders) => orders.aged,
+  ),
   pizza_live_actors: ofOrders('gauge', 'Order actors in memory (--live-actors-max)', (orders) => orders.live),
   pizza_dirty_orders: ofOrders('gauge', 'Orders that changed since the last checkpoint', (orders) => orders.dirty),
   pizza_hydrations_total: ofOrders('counter', 'Order actors brought back into memory', (orders) => orders.hydrations),

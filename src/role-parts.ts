@@ -1,6 +1,10 @@
 /** What every role is started with, and how a role gets its port. */
+import type { Express } from 'express'
+import { hostname } from 'node:os'
+import type { Role } from './actors/role.ts'
 import type { Config } from './config.ts'
-import type { Listening } from './http/listen.ts'
+import { createDoor, type Door } from './http/door.ts'
+import { listen, type Listening } from './http/listen.ts'
 import type { Scrape } from './http/metrics.ts'
 import type { OwnedRoles, Started } from './local-roles.ts'
 import type { EventLog } from './log/event-log.ts'
@@ -18,13 +22,48 @@ export interface Parts {
   readonly scrape: Scrape
 }
 
-/** A role whose port cannot be had must not go on without its door. */
-export async function listenOrStop(started: Started, open: () => Promise<Listening>): Promise<Started> {
+/** What a role is once it runs: what its door opens to, and what has to be released after it. */
+export interface BehindDoor {
+  readonly role: Role
+  readonly app: Express
+  readonly upgrade?: Parameters<Door['open']>[1]
+}
+
+export interface DoorOptions {
+  readonly port: number
+  readonly portFlag: string
+  /** Releases files, also when the role cannot start. */
+  readonly close: () => void
+}
+
+/**
+ * Starts a role that has a port: first the port, because other instances are told where this one can be reached when it joins them.
+ * A role whose port cannot be had does not start.
+ */
+export async function startBehindDoor(
+  { config }: Parts,
+  { port, portFlag, close }: DoorOptions,
+  start: (address: string) => Promise<BehindDoor>,
+): Promise<Started> {
+  const { drainMs, http } = config
+  const door = createDoor()
+  let listening: Listening | undefined
   try {
-    return { ...started, listening: await open() }
+    listening = await listen(door.app, { host: http.host, port, portFlag, drainMs, upgrade: door.upgrade })
+    const { role, app, upgrade } = await start(toAddress(http, listening.url))
+    door.open(app, upgrade)
+    return { role, listening, close }
   } catch (error) {
-    await started.role.stop(AbortSignal.timeout(1_000))
-    started.close?.()
+    await listening?.close()
+    close()
     throw error
   }
+}
+
+/** Where other instances reach this one. A server that listens on every network says by which name. */
+export function toAddress({ host, advertisedHost }: Config['http'], listensAt: string): string {
+  const isEverywhere = /^(?:0\.0\.0\.0|::)$/.test(host)
+  const name = advertisedHost ?? (isEverywhere ? hostname() : undefined)
+  if (name === undefined) return listensAt
+  return `http://${name.includes(':') ? `[${name}]` : name}:${new URL(listensAt).port}`
 }

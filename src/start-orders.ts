@@ -1,5 +1,4 @@
 /** Starts the orders role: order host, order service, HTTP API and page. */
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { createCensus } from './actors/census.ts'
 import { createDeadLetterList } from './actors/dead-letter-list.ts'
@@ -10,51 +9,26 @@ import { createOrderStore, type OrderStore } from './actors/order-store.ts'
 import type { Orders } from './actors/orders.ts'
 import { createPeers } from './actors/peers.ts'
 import { createProgress } from './actors/progress.ts'
-import type { Report } from './actors/report.ts'
+import type { Counts, SharedReport } from './actors/report.ts'
 import type { Role } from './actors/role.ts'
 import { createOrdersApp, type Hosts } from './http/app.ts'
-import { createDoor, type Door } from './http/door.ts'
-import { listen, type Listening } from './http/listen.ts'
 import { createGuard } from './http/origin.ts'
 import { createSharedOrders } from './http/shared-orders.ts'
 import { createInspectorCalls } from './inspect/inspector.ts'
 import { createPage } from './inspect/page.ts'
 import type { Started } from './local-roles.ts'
 import { createPizzaMachine } from './machines/pizza.machine.ts'
-import type { Parts } from './role-parts.ts'
+import { startBehindDoor, type Parts } from './role-parts.ts'
 
 export async function startOrders(parts: Parts): Promise<Started> {
   const { config, log, logger, recipe, topics } = parts
   const store = createOrderStore(join(config.dataDir, 'orders.sqlite'))
-  const door = createDoor()
-  // First the port: other hosts are told of it when this one joins them.
-  const listening = await openDoor(parts, door).catch((error: unknown) => {
-    store.close()
-    throw error
-  })
-  try {
-    const groupId = `${config.groupId}.orders`
-    const address = toAddress(parts, listening)
+  const groupId = `${config.groupId}.orders`
+  const door = { port: config.http.port, portFlag: '--port', close: () => store.close() }
+  return startBehindDoor(parts, door, async (address) => {
     const role = await startOrderHost({ ...config, log, logger, store, recipe, topics, groupId, address })
-    const { app, upgrade } = createApp(parts, { role, store, groupId, address })
-    door.open(app, upgrade)
-    return { role, listening, close: () => store.close() }
-  } catch (error) {
-    await listening.close()
-    store.close()
-    throw error
-  }
-}
-
-function openDoor({ config }: Parts, { app, upgrade }: Door): Promise<Listening> {
-  const { host, port } = config.http
-  return listen(app, { host, port, drainMs: config.drainMs, upgrade })
-}
-
-/** Where other hosts reach this one. A server that listens on every network says by which name. */
-function toAddress({ config: { http } }: Parts, { url }: Listening): string {
-  if (http.advertisedUrl !== undefined) return http.advertisedUrl
-  return /^(?:0\.0\.0\.0|::)$/.test(http.host) ? url.replace('//localhost:', `//${hostname()}:`) : url
+    return { role, ...createApp(parts, { role, store, groupId, address }) }
+  })
 }
 
 const nothing: readonly number[] = []
@@ -119,11 +93,12 @@ function createHosts({ log, topics }: Parts, { role, groupId, address }: Running
   return { own, peers, owned: () => (role.isConfirmed() ? role.gate.partitions : nothing) }
 }
 
-/** The report of the reporter in this process, or of one that runs elsewhere. */
-async function askReport({ config, roles }: Parts): Promise<Readonly<Record<string, number>>> {
-  const here = roles.find('cheese-reporter')?.role as (Role & Report) | undefined
-  if (here !== undefined) return here.counts()
+/** The report, from the reporter in this process or one that runs elsewhere. */
+async function askReport({ config, roles }: Parts): Promise<Counts> {
+  const here = roles.find('cheese-reporter')?.role as (Role & SharedReport) | undefined
+  if (here !== undefined) return here.read()
   if (config.roles.includes('cheese-reporter')) throw new Error('The cheese reporter is stopped')
   const answer = await fetch(new URL('/report', config.page.reportUrl), { signal: AbortSignal.timeout(2_000) })
-  return (await answer.json()) as Record<string, number>
+  if (!answer.ok) throw new Error(`The cheese reporter answers ${answer.status}`)
+  return (await answer.json()) as Counts
 }

@@ -63,7 +63,7 @@ describe('A configuration', () => {
 
   test('takes every option from the command line', () => {
     const words =
-      'sauce orders --host 0.0.0.0 --port 1 --report-port=2 --report-url https://r.example --advertised-url http://a.example:8/ --data d --partitions 3 --replication-factor 4 --topic-prefix dev- ' +
+      'sauce orders --host 0.0.0.0 --port 1 --report-port=2 --report-url https://r.example --advertised-host a.example --data d --partitions 3 --replication-factor 4 --topic-prefix dev- ' +
       '--last-topic done --order-count-max 5 --live-actors-max 6 --checkpoint-ms 7 --checkpoint-orders-max 8 --drain-ms 9 ' +
       '--wait-ms-max 10 --page-rows-max 11 --behind-records-max 12 --metrics-port 0 --log-level warn --demo 0.5 --log-retention-hours 1.5 --log-retention-mb 100'
     expect(started(parse(words))).toEqual({
@@ -72,7 +72,7 @@ describe('A configuration', () => {
         host: '0.0.0.0',
         port: 1,
         reportPort: 2,
-        advertisedUrl: 'http://a.example:8',
+        advertisedHost: 'a.example',
         metricsPort: 0,
         countMax: 5,
         waitMsMax: 10,

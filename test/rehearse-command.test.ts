@@ -17,7 +17,7 @@ function createData(): string {
     ...[1, 2, 5].map((count) => createStoredOrder({ order_id: `10${count}`, count })),
     ...[1, 3].map((count) => createStoredOrder({ order_id: `20${count}`, count, toppings: 2 })),
   ]
-  store.checkpoint({ positions: new Map(), orders, held: [] })
+  store.checkpoint({ positions: new Map(), orders, held: [], aged: [] })
   store.close()
   return data
 }
@@ -143,7 +143,7 @@ describe('rehearse (P10)', () => {
     const data = createData()
     const store = createOrderStore(join(data, 'orders.sqlite'))
     const stored = createStoredOrder({ order_id: '301', count: 1 })
-    store.checkpoint({ positions: new Map(), orders: [{ ...stored, envelope: 'torn' }], held: [] })
+    store.checkpoint({ positions: new Map(), orders: [{ ...stored, envelope: 'torn' }], held: [], aged: [] })
     store.close()
     const { exit, lines } = await rehearse(data)
     expect(lines[0]).toBe('REBUILD 1 ready order of 1 pizza, machine version unknown, for example 301')

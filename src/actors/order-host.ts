@@ -16,6 +16,7 @@ import type { Recipe } from '../menu.ts'
 import { createOrderMachine } from '../machines/order.machine.ts'
 import { printPizza } from '../records.ts'
 import type { Topics } from '../topics.ts'
+import { createAgeOut, keepAll, type AgeOut } from './age-out.ts'
 import { createApplied, type Applied } from './applied.ts'
 import { createCheckpointer, type Checkpointer } from './checkpointer.ts'
 import { systemClock, type Clock } from './clock.ts'
@@ -48,6 +49,8 @@ export interface OrderHostOptions {
   readonly checkpointOrdersMax: number
   /** How far the host may be behind before it takes no order (default 50,000 records). */
   readonly behindRecordsMax?: number
+  /** How long ready orders stay in the store, in hours (default: for ever). */
+  readonly readyOrdersHours?: number
   /** Where other hosts of the group send the requests that this one answers. */
   readonly address?: string
   readonly clock?: Clock
@@ -127,7 +130,7 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     drop([partition])
     consumerRef.consumer?.renounce([partition])
   })
-  const cut = () => ({ positions: applied.snapshot(), held: held.all() })
+  const cut = () => ({ positions: applied.snapshot(), held: held.all(), aged: ageOut.take() })
   const { commit } = commits
   const checkpointer = createOrderCheckpointer({ ...options, clock, cache, outbox, handover, sums, cut, commit })
 
@@ -138,7 +141,8 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   const recordsMax = options.behindRecordsMax ?? 50_000
   const backlog = createBacklog({ log, orders: topics.orders, toppings, applied, owned, waiting, recordsMax, clock })
   const gate = createStartGate({ log, logger, topics, applied, consumerRef, clock })
-  const orderStats = createOrderStats({ store, checkpointer, cache, held, backlog, owned, sums })
+  const ageOut = startAgeOut(options, { owned, cache, checkpointer })
+  const orderStats = createOrderStats({ store, checkpointer, cache, held, backlog, ageOut, owned, sums })
   const settleHeld = () => router.settleHeld(async () => toPositions(await log.ends([topics.orders]), owned()))
   const onBatch = async (records: readonly LogRecord[]): Promise<void> => {
     const isMine = ({ partition }: LogRecord): boolean => gate.has(partition)
@@ -225,6 +229,7 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
       await consumer?.stop()
       await checkpointer.stop()
       outbox.stop()
+      ageOut.stop()
       handover.stop()
     },
   }
@@ -237,6 +242,19 @@ function createHandover(options: OrderHostOptions, onLost: (partition: number, e
   if (claim === undefined || topics.snapshots === undefined) return keptHere
   const { snapshots: topic, partitions } = topics
   return createSnapshotTopic({ log: { ...log, claim }, logger, store, topic, partitions, onLost })
+}
+
+interface AgeOutParts {
+  readonly owned: () => readonly number[]
+  readonly cache: OrderCache
+  readonly checkpointer: OrderCheckpointer
+}
+
+function startAgeOut({ store, readyOrdersHours: hours, clock }: OrderHostOptions, parts: AgeOutParts): AgeOut {
+  if (hours === undefined) return keepAll
+  const { owned, cache, checkpointer } = parts
+  const isLive = (orderId: string): boolean => cache.peek(orderId) !== undefined
+  return createAgeOut({ store, hours, owned, isLive, ask: () => checkpointer.soon(0), ...(clock && { clock }) })
 }
 
 /** Moves the group's positions after each checkpoint, for lag and for O4 only: the store's are the truth. */
@@ -262,7 +280,7 @@ interface OrderCheckpointerOptions extends Pick<
   readonly handover: Handover
   readonly sums: { snapshots: number; snapshotBytes: number }
   /** What belongs to the dirty orders of the same moment. */
-  readonly cut: () => { positions: Positions; held: LogRecord[] }
+  readonly cut: () => Omit<Checkpoint, 'orders'>
   readonly commit: (positions: Positions) => void
 }
 

@@ -2,6 +2,7 @@
  * Order stats: how the order host is doing, for metrics. Orders are counted in the store when somebody first asks, and whenever
  * partitions came or went, and along the journal from then on: a count over a million rows is no answer to every scrape.
  */
+import type { AgeOut } from './age-out.ts'
 import type { Backlog } from './backlog.ts'
 import type { HeldRecords } from './held-records.ts'
 import type { OrderCache } from './order-cache.ts'
@@ -28,6 +29,8 @@ export interface OrderStats {
   readonly behind: number
   /** Orders that were refused because of that. */
   readonly refused: number
+  /** Ready orders that have left the store. */
+  readonly aged: number
 }
 
 export interface OrderStatsOptions {
@@ -36,6 +39,7 @@ export interface OrderStatsOptions {
   readonly cache: OrderCache
   readonly held: HeldRecords
   readonly backlog: Backlog
+  readonly ageOut: AgeOut
   /** Partition numbers this host owns; another list each time that they change. */
   readonly owned: () => readonly number[]
   /** What the host adds up by itself. */
@@ -49,10 +53,11 @@ export function createOrderStats({
   cache,
   held,
   backlog,
+  ageOut,
   owned,
   sums,
 }: OrderStatsOptions): () => OrderStats {
-  const count = createOrderCounts(store, checkpointer, owned)
+  const count = createOrderCounts(store, checkpointer, ageOut, owned)
   return () => ({
     ...sums,
     byStatus: count(),
@@ -63,16 +68,19 @@ export function createOrderStats({
     held: held.size,
     behind: backlog.records(),
     refused: backlog.refused,
+    aged: ageOut.orders,
   })
 }
 
 function createOrderCounts(
   store: OrderStore,
   checkpointer: OrderCheckpointer,
+  ageOut: AgeOut,
   owned: () => readonly number[],
 ): () => OrderStats['byStatus'] {
   let counts: Record<OrderStatus, number> | undefined
   let countedOf: readonly number[] | undefined
+  let agedBefore = 0
   const follow = (chunks: readonly JournalChunk[]): void => {
     for (const { firstVersion, status } of chunks) {
       if (firstVersion === 1) counts![status]++
@@ -89,7 +97,8 @@ function createOrderCounts(
       // What came from another owner stands in no journal that was told here.
       countedOf = owned()
       counts = store.counts(countedOf)
+      agedBefore = ageOut.orders
     }
-    return { ...counts }
+    return { ...counts, ready: counts.ready - (ageOut.orders - agedBefore) }
   }
 }

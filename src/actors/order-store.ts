@@ -50,6 +50,16 @@ export interface Checkpoint {
   readonly orders: readonly DirtyOrder[]
   /** Records that the positions pass and no order has taken (held-records.ts). Replaces what was held of these partitions. */
   readonly held: readonly LogRecord[]
+  /** Orders that leave the store (age-out.ts); none when absent. */
+  readonly aged?: readonly AgedOrder[]
+}
+
+/** An order that has been ready for long, with the versions its journal chunks begin with. */
+export interface AgedOrder {
+  readonly order_id: string
+  readonly partition: number
+  readonly readyAt: number
+  readonly firstVersions: readonly number[]
 }
 
 /** What another owner checkpointed, on its way into this store (snapshot-topic.ts). */
@@ -57,6 +67,10 @@ export interface Restored {
   readonly partition: number
   readonly orders: readonly StoredOrder[]
   readonly chunks: readonly Omit<JournalChunk, 'seq'>[]
+  /** Ids of orders that have left; none when absent. */
+  readonly aged?: readonly string[]
+  /** As `OrderStore.agedUntil`. */
+  readonly agedUntil?: number
   /** Held since. */
   readonly held: readonly LogRecord[]
   /** Held no longer. */
@@ -75,6 +89,10 @@ export interface OrderStore {
   checkpoint(checkpoint: Checkpoint): JournalChunk[]
   /** Takes over what others checkpointed, in one transaction. The feed does not tell of it. */
   restore(restored: Restored): void
+  /** The orders of these partitions that became ready before a time (milliseconds since 1970), the oldest first. */
+  agedBefore(time: number, partitions: readonly number[], limit: number): AgedOrder[]
+  /** No order that became ready before this time needs to be in the store; 0 while none has left. */
+  agedUntil(): number
   /** Drops all there is of a partition. */
   forget(partition: number): void
   /** Orders newest first, after the one named by its time and id. */
@@ -158,7 +176,12 @@ export function createOrderStore(file: string, { readOnly = false } = {}): Order
     statements.addHeld.run(topic, partition, offset, key, value, timestampMs)
   }
 
-  const write = ({ positions: moved, orders, held }: Checkpoint): JournalChunk[] => {
+  const dropAged = (orderId: string): void => {
+    statements.dropJournal.run(orderId)
+    statements.dropOrder.run(orderId)
+  }
+
+  const write = ({ positions: moved, orders, held, aged = [] }: Checkpoint): JournalChunk[] => {
     const chunks: JournalChunk[] = []
     for (const order of orders) {
       const { order_id, status, version, entries } = order
@@ -170,11 +193,24 @@ export function createOrderStore(file: string, { readOnly = false } = {}): Order
     }
     for (const partition of partitionsOf(moved)) statements.dropHeld.run(partition)
     for (const record of held) hold(record)
+    for (const { order_id } of aged) dropAged(order_id)
+    if (aged.length > 0) statements.setAged.run(toAgedUntil(aged))
     positions.write(moved)
     return chunks
   }
 
-  const restore = ({ partition, orders, chunks, held, released, positions: moved }: Restored): void => {
+  const restore = ({
+    partition,
+    orders,
+    chunks,
+    aged = [],
+    agedUntil = 0,
+    held,
+    released,
+    positions: moved,
+  }: Restored): void => {
+    for (const orderId of aged) dropAged(orderId)
+    if (agedUntil > 0) statements.setAged.run(agedUntil)
     for (const order of orders) put(order)
     let seq = Math.min(0, (statements.firstSeq.get() as { seq: number | null }).seq ?? 0)
     for (const { order_id, firstVersion, status, entries } of chunks) {
@@ -201,6 +237,17 @@ export function createOrderStore(file: string, { readOnly = false } = {}): Order
     load: (orderId) => statements.load.get(orderId) as unknown as StoredOrder | undefined,
     checkpoint: (checkpoint) => inTransaction(db, () => write(checkpoint)),
     restore: (restored) => inTransaction(db, () => restore(restored)),
+    agedBefore(time, partitions, limit) {
+      db.exec(`CREATE INDEX IF NOT EXISTS orders_by_ready ON orders (ready_at) WHERE status = 'ready'`)
+      const statement = db.prepare(
+        `SELECT order_id, partition, ready_at AS readyAt FROM orders
+         WHERE status = 'ready' AND ready_at < ?2 AND ${isAmong(1)} ORDER BY ready_at LIMIT ?3`,
+      )
+      const found = statement.all(toList(partitions), time, limit) as unknown as Omit<AgedOrder, 'firstVersions'>[]
+      const versionsOf = (orderId: string) => statements.versions.all(orderId).map((row) => Number(row['version']))
+      return found.map((order) => ({ ...order, firstVersions: versionsOf(order.order_id) }))
+    },
+    agedUntil: () => Number(db.prepare(`SELECT value FROM meta WHERE key = 'aged'`).get()?.['value'] ?? 0),
     forget: (partition) => inTransaction(db, () => forget(partition)),
     list({ status, after, partitions, limit }) {
       const from = after ?? { placedAt: Number.MAX_SAFE_INTEGER, orderId: '' }
@@ -223,6 +270,11 @@ export function createOrderStore(file: string, { readOnly = false } = {}): Order
     all: () => statements.all.iterate() as unknown as Iterable<StoredOrder>,
     close,
   }
+}
+
+/** The time before which every one of these orders was ready. */
+export function toAgedUntil(aged: readonly AgedOrder[]): number {
+  return aged.reduce((time, { readyAt }) => Math.max(time, readyAt + 1), 0)
 }
 
 function prepareFile(db: DatabaseSync, file: string): string {
@@ -274,6 +326,13 @@ function prepareStatements(db: DatabaseSync) {
     restoreChunk: db.prepare(
       `INSERT INTO journal SELECT ?1, ?2, ?3, ?4, ?5
        WHERE NOT EXISTS (SELECT 1 FROM journal WHERE order_id = ?2 AND first_version = ?3)`,
+    ),
+    dropJournal: db.prepare('DELETE FROM journal WHERE order_id = ?'),
+    dropOrder: db.prepare('DELETE FROM orders WHERE order_id = ?'),
+    versions: db.prepare('SELECT first_version AS version FROM journal WHERE order_id = ?'),
+    setAged: db.prepare(
+      `INSERT INTO meta VALUES ('aged', ?1)
+       ON CONFLICT (key) DO UPDATE SET value = max(CAST(value AS INTEGER), ?1)`,
     ),
     firstSeq: db.prepare('SELECT min(seq) AS seq FROM journal'),
     forgetJournal: db.prepare(

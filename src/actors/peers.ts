@@ -19,6 +19,8 @@ export interface Peers {
   ownerOf(partition: number, options?: { fresh?: boolean }): Promise<string | undefined>
   /** Every other host that owns something, with what. */
   others(options?: { fresh?: boolean }): Promise<ReadonlyMap<string, readonly number[]>>
+  /** Whether the log did not answer the last look: what is known is what was known before. */
+  isAway(): boolean
   /** Partitions of which no owner was known at the last look. */
   missing(): readonly number[]
 }
@@ -35,6 +37,8 @@ export interface PeersOptions {
 const maxAgeMs = 500
 /** One that was told a moment ago is asked for by several callers that found the same host gone. */
 const freshAgeMs = 50
+/** A log that takes longer does not answer as far as callers can wait; the look goes on without them. */
+const answerMs = 1_000
 
 /** Creates what knows nothing until it is asked. */
 export function createPeers(options: PeersOptions): Peers {
@@ -42,17 +46,29 @@ export function createPeers(options: PeersOptions): Peers {
   let known: ReadonlyMap<number, string> = new Map()
   let lookedAt = -Infinity
   let looking: Promise<void> | undefined
-  /** Whether the last look showed the group as it was. */
+  let asking: Promise<ReadonlyMap<number, string>> | undefined
+  /** Whether the last look showed the group as it was, and whether it showed nothing because the log did not answer. */
   let isSure = false
+  let isAway = false
+
+  const ask = (): Promise<ReadonlyMap<number, string>> =>
+    (asking ??= log.owners(groupId).finally(() => (asking = undefined)))
 
   const look = async (): Promise<void> => {
+    let cancel = (): void => {}
+    const late = new Promise<never>((_resolve, reject) => {
+      cancel = clock.later(() => reject(new Error('The log does not answer')), answerMs)
+    })
     try {
-      const found = await log.owners(groupId)
+      const found = await Promise.race([ask(), late])
+      isAway = false
       isSure = found.size > 0
       if (isSure) known = found
     } catch {
+      isAway = true
       isSure = known.size === partitions && [...known.values()].every((address) => address === self)
     }
+    cancel()
     lookedAt = clock.elapsed()
     looking = undefined
   }
@@ -80,6 +96,7 @@ export function createPeers(options: PeersOptions): Peers {
       }
       return others
     },
+    isAway: () => isAway,
     missing() {
       void owners()
       const all = Array.from({ length: partitions }, (_, partition) => partition)

@@ -8,7 +8,6 @@
  * Z2: a topping service passes everything on, so what counts is what comes of its output: the judge follows it to the last topic.
  */
 import type { AppendRecord, LogRecord } from '../log/event-log.ts'
-import { placeKey } from '../log/placement.ts'
 import type { Recipe, Step } from '../menu.ts'
 import { parseOrder, parseTopped } from '../records.ts'
 import type { Topics } from '../topics.ts'
@@ -118,7 +117,7 @@ async function askTopping(options: JudgeOptions, step: Step, to: string, record:
   return { role, outcome: 'passes-on', text, changes: change !== undefined }
 }
 
-function askReporter({ topics, reportStore }: JudgeOptions, record: AppendRecord): Effect {
+function askReporter({ trial, reportStore }: JudgeOptions, record: AppendRecord): Effect {
   const role = 'cheese-reporter'
   try {
     const { order_id, pizza_id, choice } = parseTopped(toBuffer(record.value), 'cheese')
@@ -126,10 +125,13 @@ function askReporter({ topics, reportStore }: JudgeOptions, record: AppendRecord
     // Such records cannot be told from their duplicates.
     if (pizza_id === undefined)
       return { role, outcome: 'takes', text: `${text}, once more for each time`, changes: true }
-    // Without a key it may go to any partition, and the reporter counts by partition.
-    if (reportStore === undefined || record.key === null)
+    // It counts by partition, which without a key may be any; and this store may have those of other partitions.
+    const partition = record.key === null ? -1 : trial.partitionOf(record)
+    const hasRead = reportStore?.positions().get(record.topic)?.has(partition) ?? false
+    if (reportStore === undefined || !hasRead) {
       return { role, outcome: 'unknown', text: `${text}, unless it has`, changes: false }
-    const counted = reportStore.counted(placeKey(record.key, topics.partitions), order_id)
+    }
+    const counted = reportStore.counted(partition, order_id)
     if (isCounted(counted ?? new Uint8Array(0), pizza_id)) {
       return { role, outcome: 'ignores', text: 'the cheese report has counted this pizza', changes: false }
     }

@@ -2,9 +2,10 @@
  * Snapshot records: how a checkpoint of one partition is written to the topic of snapshots, and read back. The topic is compacted,
  * so every record stands for the newest of its key:
  *
- * - `{order id}`: the order's envelope (order-envelope.ts).
+ * - `{order id}`: the order's envelope (order-envelope.ts); a tombstone once it was ready for long enough (age-out.ts).
  * - `{order id}:{version}`: the events it took from that version on, until the next such record.
  * - `:held:{topic}:{offset}`: a topping that waits for its order; a tombstone when it waits no longer.
+ * - `:aged`: a time; of the orders that became ready before it, some have left.
  * - `:positions`: where the partition's topics are to be read on. Last in its transaction.
  *
  * An order id holds no colon (records.ts). Large values are compressed (Zstandard, RFC 8878): an order of ten thousand pizzas is more than
@@ -13,17 +14,18 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import type { ClaimRecord, Coordinates, LogRecord, Positions } from '../log/event-log.ts'
 import { parseEntries, parseEnvelope, printEntries, type OrderSnapshot } from './order-envelope.ts'
-import type { Checkpoint, JournalChunk, Restored, StoredOrder } from './order-store.ts'
+import { toAgedUntil, type Checkpoint, type JournalChunk, type Restored, type StoredOrder } from './order-store.ts'
 import type { OrderStatus } from './orders.ts'
 
 const positionsKey = ':positions'
+const agedKey = ':aged'
 const heldPrefix = ':held:'
 const compressedFromBytes = 64 * 1024
 /** The first byte of a Zstandard frame; JSON never begins with it. */
 const zstdMagic = 0x28
 
 /** The part of a checkpoint that belongs to one partition. */
-export interface PartitionCheckpoint extends Pick<Checkpoint, 'orders' | 'held'> {
+export interface PartitionCheckpoint extends Pick<Checkpoint, 'orders' | 'held' | 'aged'> {
   readonly partition: number
   /** By topic. */
   readonly positions: Readonly<Record<string, number>>
@@ -41,7 +43,10 @@ export function toHeldKeys(held: readonly Coordinates[]): HeldKeys {
  * Prints a partition's checkpoint.
  * @param before what the topic holds back so far: only the difference is written.
  */
-export function printCheckpoint({ orders, held, positions }: PartitionCheckpoint, before: HeldKeys): ClaimRecord[] {
+export function printCheckpoint(
+  { orders, held, aged = [], positions }: PartitionCheckpoint,
+  before: HeldKeys,
+): ClaimRecord[] {
   const records: ClaimRecord[] = []
   for (const order of orders) {
     const { order_id, envelope, version, entries, status } = order
@@ -53,6 +58,11 @@ export function printCheckpoint({ orders, held, positions }: PartitionCheckpoint
     const key = toHeldKey(record)
     if (!before.has(key)) records.push({ key, value: printHeld(record) })
   }
+  for (const { order_id, firstVersions } of aged) {
+    for (const version of firstVersions) records.push({ key: `${order_id}:${version}`, value: null })
+    records.push({ key: order_id, value: null })
+  }
+  if (aged.length > 0) records.push({ key: agedKey, value: String(toAgedUntil(aged)) })
   const now = toHeldKeys(held)
   for (const key of before) if (!now.has(key)) records.push({ key, value: null })
   records.push({ key: positionsKey, value: JSON.stringify(positions) })
@@ -78,18 +88,25 @@ export function parseCheckpoints(partition: number, records: readonly LogRecord[
   for (const record of records) if (record.key !== null) newest.set(record.key.toString(), record)
   const orders: StoredOrder[] = []
   const chunks: Omit<JournalChunk, 'seq'>[] = []
+  const aged: string[] = []
+  let agedUntil = 0
   const held: LogRecord[] = []
   const released: Restored['released'][number][] = []
   let positions: Positions = new Map()
   for (const [key, { topic, offset, value }] of newest) {
     try {
       if (key === positionsKey) positions = parsePositions(value, partition)
+      else if (key === agedKey) agedUntil = Number(value)
       else if (key.startsWith(heldPrefix)) {
         const at = parseHeldKey(key, partition)
         if (value === null) released.push(at)
         else held.push(parseHeld(at, value))
-      } else if (value !== null) {
+      } else {
         const [orderId = '', firstVersion] = key.split(':')
+        if (value === null) {
+          if (firstVersion === undefined) aged.push(orderId)
+          continue
+        }
         const text = decompress(value)
         if (firstVersion === undefined) orders.push(toStoredOrder(orderId, partition, text))
         else chunks.push(parseChunk(orderId, Number(firstVersion), text))
@@ -98,7 +115,7 @@ export function parseCheckpoints(partition: number, records: readonly LogRecord[
       throw new Error(`Cannot take over ${key} from ${topic}/${partition}/${offset}`, { cause: error })
     }
   }
-  return { partition, orders, chunks, held, released, positions }
+  return { partition, orders, chunks, aged, agedUntil, held, released, positions }
 }
 
 /** Everything that a stored order says beside its snapshot is in the snapshot. */

@@ -164,7 +164,7 @@ async function readInto(
   return sums
 }
 
-function split({ orders, positions, held }: Checkpoint): PartitionCheckpoint[] {
+function split({ orders, positions, held, aged = [] }: Checkpoint): PartitionCheckpoint[] {
   const ordersOf = Map.groupBy(orders, ({ partition }) => partition)
   const heldOf = Map.groupBy(held, ({ partition }) => partition)
   const numbers = new Set([...positions.values()].flatMap((byPartition) => [...byPartition.keys()]))
@@ -172,6 +172,7 @@ function split({ orders, positions, held }: Checkpoint): PartitionCheckpoint[] {
     partition,
     orders: ordersOf.get(partition) ?? [],
     held: heldOf.get(partition) ?? [],
+    aged: aged.filter((order) => order.partition === partition),
     positions: Object.fromEntries(
       [...positions].flatMap(([topic, byPartition]) => {
         const position = byPartition.get(partition)
@@ -182,7 +183,11 @@ function split({ orders, positions, held }: Checkpoint): PartitionCheckpoint[] {
 }
 
 /** What of a checkpoint is of the partitions in `ends`, with these as positions in the topic of snapshots. */
-function only({ orders, positions, held }: Checkpoint, topic: string, ends: ReadonlyMap<number, number>): Checkpoint {
+function only(
+  { orders, positions, held, aged = [] }: Checkpoint,
+  topic: string,
+  ends: ReadonlyMap<number, number>,
+): Checkpoint {
   const ofPart = [...positions].map(([name, byPartition]): [string, Map<number, number>] => [
     name,
     new Map([...byPartition].filter(([partition]) => ends.has(partition))),
@@ -191,5 +196,6 @@ function only({ orders, positions, held }: Checkpoint, topic: string, ends: Read
     orders: orders.filter(({ partition }) => ends.has(partition)),
     positions: new Map([...ofPart, [topic, ends]]),
     held: held.filter(({ partition }) => ends.has(partition)),
+    aged: aged.filter(({ partition }) => ends.has(partition)),
   }
 }

@@ -9,7 +9,7 @@ import helmet, { type HelmetOptions } from 'helmet'
 import type { DeadLetters } from '../actors/dead-letter-service.ts'
 import type { Orders } from '../actors/orders.ts'
 import type { Peers } from '../actors/peers.ts'
-import type { Report } from '../actors/report.ts'
+import type { Report, SharedReport } from '../actors/report.ts'
 import { createDeadLetterRoutes } from './dead-letters.ts'
 import { createEventsRoutes } from './events.ts'
 import { pathPart, type HttpLogger, type Route } from './exchange.ts'
@@ -54,7 +54,9 @@ export interface Hosts {
 }
 
 export interface ReportAppOptions {
-  readonly report: Report
+  readonly report: SharedReport
+  /** Of this reporter alone; absent where it is the only one. */
+  readonly own?: Report
   readonly scrape: Scrape
   readonly logger: HttpLogger
 }
@@ -92,7 +94,10 @@ export function createOrdersApp(options: OrdersAppOptions): Express {
 
 /** The app of the cheese reporter: report, health, metrics. */
 export function createReportApp(options: ReportAppOptions): Express {
-  return createApp(createReportAppRoutes(options), options.logger)
+  const closing = new AbortController()
+  const app = createApp(createReportAppRoutes(options, closing.signal), options.logger)
+  app.once('closing', () => closing.abort())
+  return app
 }
 
 /** The app of `--metrics-port`: health and metrics of roles that have no door of their own. */
@@ -148,9 +153,10 @@ function answeredByOwner(route: Route, forward: Forward): Route {
 }
 
 /** Every route of the report app. */
-export function createReportAppRoutes({ report, scrape }: ReportAppOptions): Route[] {
+export function createReportAppRoutes({ report, own, scrape }: ReportAppOptions, closing: AbortSignal): Route[] {
   const health = createHealthRoutes(() => report.readiness())
-  const routes = [...createReportRoutes({ report }), ...health, ...createMetricsRoutes(scrape)]
+  const ofReport = createReportRoutes({ report, closing, ...(own && { own }) })
+  const routes = [...ofReport, ...health, ...createMetricsRoutes(scrape)]
   return [...routes, ...createIndexRoutes(routes)]
 }
 

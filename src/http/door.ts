@@ -11,7 +11,8 @@ import { sendProblem } from './problem.ts'
 export interface Door {
   readonly app: App
   readonly upgrade: Upgrade
-  open(app: Express, upgrade: Upgrade): void
+  /** Lets everybody in; WebSockets only with an `upgrade`. */
+  open(app: Express, upgrade?: Upgrade): void
 }
 
 type Upgrade = NonNullable<ListenOptions['upgrade']>
@@ -23,13 +24,13 @@ export function createDoor(): Door {
   const answer = (req: IncomingMessage, res: ServerResponse, next: () => void): void => {
     if (inside !== undefined) return void (inside as RequestHandler)(req as Request, res as Response, next)
     if (req.url === '/livez') return sendJson(res, 200, { live: true }, { 'cache-control': 'no-store' })
-    const detail = 'This instance has just started and takes over its orders. Try again shortly.'
+    const detail = 'This instance has just started and takes over its partitions. Try again shortly.'
     sendProblem(res, { name: 'starting', detail, headers: { 'retry-after': '1' } }, (req.url ?? '/').split('?', 1)[0]!)
   }
   return {
     app: Object.assign(answer, { emit: (event: 'closing') => inside?.emit(event) }),
     upgrade: (req, socket, head) => upgradeInside(req, socket, head),
-    open(app, upgrade) {
+    open(app, upgrade = upgradeInside) {
       inside = app
       upgradeInside = upgrade
     },

@@ -87,14 +87,7 @@ export function createKafkaConsumer(
     await group.commit(positions)
   }
 
-  const keeper = createPositionKeeper({
-    commit,
-    schedule: scheduleOnLoop,
-    commitMs: times.commitMs,
-    // The group's next heartbeat notices the same, and takes the partitions away.
-    onFenced: () => {},
-    onError: report,
-  })
+  const keeper = createKeeper(commit, times.commitMs, report)
 
   const isRunning = () => state === 'running'
   const hasChanged = () => lost !== undefined || holdings.hasChanged()
@@ -223,6 +216,15 @@ export function createKafkaConsumer(
       client.destroy()
     },
   }
+}
+
+function createKeeper(
+  commit: (positions: Positions) => Promise<void>,
+  commitMs: number,
+  onError: (error: unknown) => void,
+): PositionKeeper {
+  // The group's next heartbeat notices the same as a commit that is fenced, and takes the partitions away.
+  return createPositionKeeper({ commit, schedule: scheduleOnLoop, commitMs, onFenced: () => {}, onError })
 }
 
 /** @throws LogError `fenced` */

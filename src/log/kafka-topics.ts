@@ -27,7 +27,10 @@ export function createKafkaTopics(client: KafkaClient, replicationFactor: number
     for (const topic of fresh) {
       await client.attempt(`use topic ${topic}`, async (cluster) => {
         await cluster.addMultipleTargetTopics([topic])
-        counts.set(topic, cluster.findTopicPartitionMetadata(topic).length)
+        const { length } = cluster.findTopicPartitionMetadata(topic)
+        // kafkajs asks for a topic once; when that failed, it takes the topic for one without partitions.
+        if (length === 0) throw new Error(`no broker said how many partitions ${topic} has`)
+        counts.set(topic, length)
       })
     }
   }

@@ -137,6 +137,17 @@ describe('A redriven dead letter', () => {
     expect(by_reason).toEqual([{ reason: 'unknown-order', dead_letters: 4, redriven: 4 }])
   })
 
+  test('is refused when somebody redrove it after the plan was made (P6)', async () => {
+    const { shop, letters } = await openLateOrder(['cheese'])
+    const both = [open(shop), open(shop)]
+    const plans = await Promise.all(both.map((parts) => planRedrive(parts, toChosen(letters))))
+    await drain(redrive(both[0]!, plans[0]!))
+    const outcomes: Redriven[] = []
+    for await (const one of redrive(both[1]!, plans[1]!)) outcomes.push(one)
+    expect(outcomes).toMatchObject([{ outcome: 'refused', text: expect.stringContaining('already redriven at') }])
+    expect(shop.records(shop.topics.stages.get('cheese')!.to)).toHaveLength(2)
+  })
+
   test('has its mark in its own partition, after it', async () => {
     const { shop, letters } = await openLateOrder()
     await act(open(shop), letters)

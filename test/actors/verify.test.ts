@@ -125,8 +125,8 @@ describe('Verify (P4)', () => {
       `UPDATE counts SET pizzas = 5 WHERE choice = 'cheese of 1'; DELETE FROM counts WHERE choice = 'cheese of 2'`,
     )
     expect(await reportDifferencesOf(shop)).toEqual([
-      { where: 'report', what: 'cheese of 1: the report counts 5, the log says 1' },
-      { where: 'report', what: 'cheese of 2: the report counts 0, the log says 1' },
+      { where: 'report', what: 'cheese of 1: the report counts 5 on partition 1, the log says 1' },
+      { where: 'report', what: 'cheese of 2: the report counts 0 on partition 0, the log says 1' },
     ])
   })
 

@@ -166,7 +166,7 @@ describe('The API given what is no proper request', () => {
 describe('The report API', () => {
   test('counts pizzas by cheese and knows its own calls only', async () => {
     const report = {
-      counts: () => ({ 'goat cheese': 12, none: 3 }),
+      read: async () => ({ 'goat cheese': 12, none: 3 }),
       readiness: () => ({ ready: false, reasons: ['Catching up.'] }),
     }
     const app = createReportApp({ report, scrape, logger: { error: () => {}, warn: () => {} } })

@@ -67,10 +67,13 @@ describe('The API reference', () => {
   })
 
   test('lists the calls of the cheese reporter as the code has them', () => {
-    const report = { counts: () => ({}), readiness: () => ({ ready: true, reasons: [] }) }
-    expect(tableUnder('Calls of the cheese reporter')).toEqual(
-      toRows(createReportAppRoutes({ report, scrape, logger })),
-    )
+    const report = { read: async () => ({}), readiness: () => ({ ready: true, reasons: [] }) }
+    const { signal } = new AbortController()
+    const alone = toRows(createReportAppRoutes({ report, scrape, logger }, signal))
+    expect(tableUnder('Calls of the cheese reporter')).toEqual(alone)
+    const between = toRows(createReportAppRoutes({ report, own: {} as never, scrape, logger }, signal))
+    const paths = new Set(alone.map(([call]) => call))
+    expect(tableUnder('Calls between cheese reporters')).toEqual(between.filter(([call]) => !paths.has(call)))
   })
 
   test('lists the calls of the metrics port as the code has them', () => {

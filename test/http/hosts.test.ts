@@ -198,6 +198,7 @@ async function openStandby(ownerOf: Peers['ownerOf']) {
     isHere: () => false,
     ownerOf,
     others: async () => new Map(),
+    isAway: () => false,
     missing: () => [0],
   }
   const hosts = { own: orders, peers, owned: () => [] }

@@ -88,7 +88,7 @@ describe('An order that earlier machines wrote down (P10)', () => {
     const store = createOrderStore(shop.orderFile)
     const recorded = readHistories(file)
     const orders = recorded.map(({ stored, journal }) => ({ ...stored, entries: journal }))
-    store.checkpoint({ positions: new Map(), orders, held: [] })
+    store.checkpoint({ positions: new Map(), orders, held: [], aged: [] })
     store.close()
     const running = await shop.startHost()
     for (const { stored, journal } of recorded) {

@@ -3,7 +3,7 @@
  * nothing. Same answers as the real ones (src/actors/order-store.ts, report-store.ts), which test/simulation/disks.test.ts proves.
  */
 import { parseEntries, printEntries } from '../../src/actors/order-envelope.ts'
-import type { JournalChunk, OrderStore, StoredOrder } from '../../src/actors/order-store.ts'
+import { toAgedUntil, type JournalChunk, type OrderStore, type StoredOrder } from '../../src/actors/order-store.ts'
 import type { ReportStore } from '../../src/actors/report-store.ts'
 import { setPosition, type MutablePositions } from '../../src/actors/positions.ts'
 import type { LogRecord, Positions } from '../../src/log/event-log.ts'
@@ -32,6 +32,7 @@ export function createOrderDisk(): Disk<OrderStore> {
       epoch: String(++lives).padStart(8, '0'),
       positions: new Map() as MutablePositions,
       held: [] as LogRecord[],
+      agedUntil: 0,
       orders: new Map<string, StoredOrder>(),
       chunks: [] as (Omit<JournalChunk, 'entries'> & { text: string })[],
       /** Taken over from another owner; their seq is below zero. */
@@ -43,7 +44,7 @@ export function createOrderDisk(): Disk<OrderStore> {
     entries: parseEntries(text),
   })
 
-  const write: OrderStore['checkpoint'] = ({ orders, positions, held }) => {
+  const write: OrderStore['checkpoint'] = ({ orders, positions, held, aged = [] }) => {
     const written: JournalChunk[] = []
     for (const { entries, ...order } of orders) {
       putOrder(order)
@@ -56,6 +57,8 @@ export function createOrderDisk(): Disk<OrderStore> {
     }
     const partitions = new Set([...positions.values()].flatMap((byPartition) => [...byPartition.keys()]))
     holdAgain(({ partition }) => !partitions.has(partition), held)
+    for (const { order_id } of aged) dropAged(order_id)
+    if (aged.length > 0) disk.agedUntil = Math.max(disk.agedUntil, toAgedUntil(aged))
     move(disk.positions, positions)
     return written
   }
@@ -69,7 +72,18 @@ export function createOrderDisk(): Disk<OrderStore> {
     for (const record of held) disk.held = [...disk.held.filter((other) => !isSame(other, record)), record]
   }
 
-  const restore: OrderStore['restore'] = ({ partition, orders, chunks, held, released, positions }) => {
+  const restore: OrderStore['restore'] = ({
+    partition,
+    orders,
+    chunks,
+    aged = [],
+    agedUntil = 0,
+    held,
+    released,
+    positions,
+  }) => {
+    for (const orderId of aged) dropAged(orderId)
+    disk.agedUntil = Math.max(disk.agedUntil, agedUntil)
     for (const order of orders) putOrder(order)
     const has = (order_id: string, firstVersion: number): boolean =>
       [...disk.restored, ...disk.chunks].some((c) => c.order_id === order_id && c.firstVersion === firstVersion)
@@ -89,6 +103,12 @@ export function createOrderDisk(): Disk<OrderStore> {
   const putOrder = (order: StoredOrder): void => {
     const { partition, count, placedAt } = disk.orders.get(order.order_id) ?? order
     disk.orders.set(order.order_id, { ...order, partition, count, placedAt })
+  }
+
+  const dropAged = (orderId: string): void => {
+    disk.orders.delete(orderId)
+    disk.restored = disk.restored.filter(({ order_id }) => order_id !== orderId)
+    disk.chunks = disk.chunks.map((chunk) => (chunk.order_id === orderId ? { ...chunk, order_id: '' } : chunk))
   }
 
   const forgetPositions = (partition: number): void => {
@@ -113,6 +133,19 @@ export function createOrderDisk(): Disk<OrderStore> {
     epoch: disk.epoch,
     positions: () => copy(disk.positions),
     held: () => [...disk.held],
+    agedUntil: () => disk.agedUntil,
+    agedBefore(time, partitions, limit) {
+      const aged = [...disk.orders.values()].filter(
+        ({ status, readyAt, partition }) => status === 'ready' && readyAt < time && partitions.includes(partition),
+      )
+      return aged
+        .toSorted((a, b) => a.readyAt - b.readyAt)
+        .slice(0, limit)
+        .map(({ order_id, partition, readyAt }) => {
+          const ofOrder = [...disk.restored, ...disk.chunks].filter((chunk) => chunk.order_id === order_id)
+          return { order_id, partition, readyAt, firstVersions: ofOrder.map(({ firstVersion }) => firstVersion) }
+        })
+    },
     load: (orderId) => disk.orders.get(orderId),
     checkpoint(checkpoint) {
       beforeWrite()

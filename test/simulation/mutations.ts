@@ -1,8 +1,9 @@
 /**
  * Mutations. Programs with one rule broken, to show that the simulation finds such bugs. Each is made by what it puts around the log
- * or the store; the program itself has no switch for it.
+ * or the store; the program itself has no switch for it. Those of hosts that share the partitions are in host-mutations.ts.
  */
 import type { AppendRecord, Coordinates, EventLog, LogRecord, Positions } from '../../src/log/event-log.ts'
+import { hostMutations } from './host-mutations.ts'
 import type { Mutation } from './mutation.ts'
 import type { SimProcess } from './scheduler.ts'
 
@@ -194,4 +195,5 @@ export const mutations: readonly Mutation[] = [
       }
     },
   },
+  ...hostMutations,
 ]

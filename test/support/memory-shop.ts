@@ -40,6 +40,7 @@ export interface HostSettings {
   readonly checkpointMs: number
   readonly checkpointOrdersMax: number
   readonly behindRecordsMax: number
+  readonly readyOrdersHours?: number
   /** Puts something between the role and its log, or its store. */
   readonly wrapLog: (log: EventLog) => EventLog
   readonly wrapStore: (store: OrderStore) => OrderStore
@@ -103,6 +104,10 @@ export interface ReporterOptions {
   readonly wrapLog?: (log: EventLog) => EventLog
   readonly wrapStore?: (store: ReportStore) => ReportStore
   readonly checkpointMs?: number
+  /** Names the file of the store (default `report`): each reporter has its own. */
+  readonly name?: string
+  /** Where other reporters reach it (default: its name). */
+  readonly address?: string
 }
 
 const hostDefaults: HostSettings = {
@@ -206,9 +211,10 @@ async function startTopping(
 
 async function startReporter(starter: Starter, options: ReporterOptions = {}): Promise<RunningReporter> {
   const { wrapLog = (log: EventLog) => log, wrapStore = (store: ReportStore) => store, checkpointMs = 1 } = options
-  const { storage, topics, logger, running, reportFile } = starter
+  const { name = 'report', address = name } = options
+  const { storage, topics, logger, running, dir } = starter
   const log = createMemoryLog({ storage })
-  const { store, ...end } = createEnd(log, createReportStore(reportFile), running)
+  const { store, ...end } = createEnd(log, createReportStore(join(dir, `${name}.sqlite`)), running)
   const { to: topic } = topics.stages.get('cheese')!
   const { deadLetters } = topics
   const wrapped = wrapStore(store)
@@ -221,6 +227,7 @@ async function startReporter(starter: Starter, options: ReporterOptions = {}): P
     deadLetters,
     groupId,
     checkpointMs,
+    address,
   })
   return { report, store: wrapped, ...end.of(report) }
 }
