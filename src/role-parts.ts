@@ -1,5 +1,4 @@
 /** What every role is started with, and how a role gets its port. */
-import type { Express } from 'express'
 import { hostname } from 'node:os'
 import type { Role } from './actors/role.ts'
 import type { Config } from './config.ts'
@@ -25,7 +24,7 @@ export interface Parts {
 /** What a role is once it runs: what its door opens to, and what has to be released after it. */
 export interface BehindDoor {
   readonly role: Role
-  readonly app: Express
+  readonly app: Parameters<Door['open']>[0]
   readonly upgrade?: Parameters<Door['open']>[1]
 }
 

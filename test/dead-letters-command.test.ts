@@ -5,6 +5,7 @@ import type { LetterOrder } from '../src/actors/dead-letter-order.ts'
 import type { RecordJson } from '../src/actors/dead-letter-record.ts'
 import type { Outcome, PlanJson } from '../src/dead-letters-print.ts'
 import type { AppendRecord } from '../src/log/event-log.ts'
+import { run } from './main-process.ts'
 import { failOnLeftovers } from './support/lifecycle.ts'
 import { countRecords } from './support/topics.ts'
 import { until } from './support/until.ts'
@@ -194,6 +195,24 @@ test('What dead letters print for people says all there is to know, and nothing 
     output: expect.stringContaining('There is no dead letter 0-999.'),
   })
   expect(await ask(world, 'redrive 0-999')).toMatchObject({ code: 1 })
+  await shop.stop()
+})
+
+test('A list of thousands of dead letters reaches a pipe to its end', async () => {
+  const world = await openEmbeddedWorld()
+  const shop = await world.start({ roles: ['sauce'] })
+  const log = world.openLog()
+  const { pizza: topic, deadLetters } = world.topics
+  await log.append(Array.from({ length: 5_000 }, (_, n) => ({ topic, key: `${n}`, value: 'x'.repeat(200) })))
+  await until('the dead letters', async () => (await countRecords(log, deadLetters)) === 5_000)
+  const list = run(['dead-letters', 'list', '--limit', '5000', '--data', world.dataDir])
+  expect(await list.ended).toBe(0)
+  expect(
+    list
+      .out()
+      .split('\n')
+      .filter((line) => line.includes('not-json')),
+  ).toHaveLength(5_001)
   await shop.stop()
 })
 

@@ -8,7 +8,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Recipe } from '../menu.ts'
 import { parseEnvelope, type JournalEntry } from './order-envelope.ts'
-import type { OrderCheckpointer } from './order-host.ts'
+import type { OrderCheckpointer } from './order-checkpoints.ts'
 import type { JournalChunk, OrderStore, StoredOrder } from './order-store.ts'
 
 export interface StateCount {

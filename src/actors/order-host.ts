@@ -10,7 +10,7 @@
  * O5: a bad record becomes a dead letter and stops nothing.
  * O6: records are applied of partitions that were taken over and not lost since; a lost one leaves nothing behind in memory (P9).
  */
-import type { ConsumeOptions, Consumer, EventLog, LogRecord, Positions } from '../log/event-log.ts'
+import type { ConsumeOptions, Consumer, EventLog, LogRecord } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Recipe } from '../menu.ts'
 import { createOrderMachine } from '../machines/order.machine.ts'
@@ -18,22 +18,20 @@ import { printPizza } from '../records.ts'
 import type { Topics } from '../topics.ts'
 import { createAgeOut, keepAll, type AgeOut } from './age-out.ts'
 import { createApplied, type Applied } from './applied.ts'
-import { createCheckpointer, type Checkpointer } from './checkpointer.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { createBacklog, type Backlog } from './backlog.ts'
 import { toLogFields } from './dead-letters.ts'
-import { keptHere, type Handover } from './handover.ts'
 import { createHeldRecords } from './held-records.ts'
-import { cutDirtyOrder, type LiveOrder, type OrderMachine } from './live-order.ts'
+import type { OrderMachine } from './live-order.ts'
 import { createOrderCache, type OrderCache } from './order-cache.ts'
+import { createCommits, createOrderCheckpointer, type OrderCheckpointer } from './order-checkpoints.ts'
 import { createOrderRouter } from './order-router.ts'
 import { createOrderStats } from './order-stats.ts'
-import type { Checkpoint, JournalChunk, OrderStore } from './order-store.ts'
+import type { OrderStore } from './order-store.ts'
 import type { Outbox } from './outbox.ts'
-import { toPositions, toReadPositions, type MutablePositions } from './positions.ts'
+import { createOwnedPartitions } from './owned-partitions.ts'
 import { createRoleIo } from './role-io.ts'
 import { atDeadline, type Role, type RoleReadiness, type RoleStats } from './role.ts'
-import { createSnapshotTopic } from './snapshot-topic.ts'
 import { createStartGate, type StartGate } from './start-gate.ts'
 import { consumeSupervised } from './supervisor.ts'
 
@@ -55,9 +53,6 @@ export interface OrderHostOptions {
   readonly address?: string
   readonly clock?: Clock
 }
-
-/** Tells the journal chunks it wrote. */
-export type OrderCheckpointer = Checkpointer<readonly JournalChunk[]>
 
 /** The running host, as the query side (order-service.ts) uses it. */
 export interface OrderHost extends Role {
@@ -94,15 +89,13 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   const about = { role: 'orders', deadLetters: topics.deadLetters, reads: 'orders', appends: 'pizzas' }
   const { outbox, refuse, tallies, hooks } = createRoleIo({ log, logger, clock, ...about })
 
-  /** By partition, how far the pizzas of orders were asked for before it was assigned. */
-  const requested: MutablePositions = new Map()
   const router = createOrderRouter({
     topics,
     applied,
     held,
     createCache: (effects) => createOrderCache({ machine, store, effects, liveActorsMax: options.liveActorsMax }),
     requestPizzas: (orderId, count) => putPizzas(outbox, recipe, topics, orderId, count),
-    isRequested: ({ partition, offset }) => offset < (requested.get(topics.orders)?.get(partition) ?? 0),
+    isRequested: (record) => partitions.isRequested(record),
     announceReady: ready.announce,
     refuse,
     repaired(order_id, error, record) {
@@ -114,26 +107,6 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   const { cache } = router
 
   const consumerRef: { consumer?: Consumer } = {}
-  const commits = createCommits(consumerRef, logger)
-  /** What the host has of these partitions is another's by now. */
-  const drop = (partitions: readonly number[]): void => {
-    gate.close(partitions)
-    applied.drop(partitions)
-    held.drop(partitions)
-    cache.drop(partitions)
-    handover.drop(partitions)
-    ready.wakeAll()
-  }
-  const handover = createHandover(options, (partition, error) => {
-    tallies.fenced++
-    logger.warn({ err: error, role: 'orders', partition }, 'Another owner has the partition; giving it back')
-    drop([partition])
-    consumerRef.consumer?.renounce([partition])
-  })
-  const cut = () => ({ positions: applied.snapshot(), held: held.all(), aged: ageOut.take() })
-  const { commit } = commits
-  const checkpointer = createOrderCheckpointer({ ...options, clock, cache, outbox, handover, sums, cut, commit })
-
   const toppings = [...topics.toppingOf.keys()]
   const read = [topics.orders, ...toppings]
   const owned = () => gate.partitions
@@ -141,9 +114,26 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   const recordsMax = options.behindRecordsMax ?? 50_000
   const backlog = createBacklog({ log, orders: topics.orders, toppings, applied, owned, waiting, recordsMax, clock })
   const gate = createStartGate({ log, logger, topics, applied, consumerRef, clock })
+  const partitions = createOwnedPartitions({
+    ...options,
+    applied,
+    held,
+    router,
+    gate,
+    hooks,
+    tallies,
+    read,
+    consumerRef,
+    wakeReaders: ready.wakeAll,
+    checkpoint: () => checkpointer.now(),
+  })
+  const { handover, settleHeld } = partitions
+  const commits = createCommits(consumerRef, read, logger)
+  const cut = () => ({ positions: applied.snapshot(), held: held.all(), aged: ageOut.take() })
+  const { commit } = commits
+  const checkpointer = createOrderCheckpointer({ ...options, clock, cache, outbox, handover, sums, cut, commit })
   const ageOut = startAgeOut(options, { owned, cache, checkpointer })
   const orderStats = createOrderStats({ store, checkpointer, cache, held, backlog, ageOut, owned, sums })
-  const settleHeld = () => router.settleHeld(async () => toPositions(await log.ends([topics.orders]), owned()))
   const onBatch = async (records: readonly LogRecord[]): Promise<void> => {
     const isMine = ({ partition }: LogRecord): boolean => gate.has(partition)
     const apply = (some: readonly LogRecord[]) => router.apply(some.every(isMine) ? some : some.filter(isMine))
@@ -156,28 +146,6 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     if (outbox.size > outboxRecordsMax) await outbox.settled()
   }
 
-  const takeOver = async (partitions: readonly number[]) => {
-    tallies.rebalances++
-    drop(partitions)
-    await handover.take(partitions)
-    const asked = (await log.committed(groupId, [topics.orders])).get(topics.orders)
-    requested.set(topics.orders, new Map([...(requested.get(topics.orders) ?? []), ...(asked ?? [])]))
-    const positions = toReadPositions(store.positions(), await log.starts(read), partitions)
-    applied.load(positions)
-    applied.notify()
-    // In the same turn: a checkpoint of these positions would forget what they pass.
-    router.holdAgain(store.held().filter(({ partition }) => partitions.includes(partition)))
-    const pausedTopics = await gate.open(partitions)
-    await settleHeld()
-    return { positions, pausedTopics }
-  }
-  const giveBack = async (partitions: readonly number[]): Promise<void> => {
-    // The next owner then has nothing to replay. One that is the owner already has fenced this host: nothing is written.
-    await checkpointer.now().catch(() => {})
-    drop(partitions)
-    hooks.onRevoked(partitions)
-  }
-
   await handover.prepare()
   const consuming: ConsumeOptions = {
     groupId,
@@ -187,8 +155,8 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     batchRecordsMax,
     ...(options.address !== undefined && { address: options.address }),
     ...hooks,
-    onAssigned: takeOver,
-    onRevoked: giveBack,
+    onAssigned: partitions.takeOver,
+    onRevoked: partitions.giveBack,
     onBatch,
   }
   const isExcused = () => outbox.failingSince !== undefined || checkpointer.failingSince !== undefined
@@ -235,15 +203,6 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   }
 }
 
-/** Through the log where it can, else the store is the only copy. */
-function createHandover(options: OrderHostOptions, onLost: (partition: number, error: unknown) => void): Handover {
-  const { log, logger, store, topics } = options
-  const { claim } = log
-  if (claim === undefined || topics.snapshots === undefined) return keptHere
-  const { snapshots: topic, partitions } = topics
-  return createSnapshotTopic({ log: { ...log, claim }, logger, store, topic, partitions, onLost })
-}
-
 interface AgeOutParts {
   readonly owned: () => readonly number[]
   readonly cache: OrderCache
@@ -255,70 +214,6 @@ function startAgeOut({ store, readyOrdersHours: hours, clock }: OrderHostOptions
   const { owned, cache, checkpointer } = parts
   const isLive = (orderId: string): boolean => cache.peek(orderId) !== undefined
   return createAgeOut({ store, hours, owned, isLive, ask: () => checkpointer.soon(0), ...(clock && { clock }) })
-}
-
-/** Moves the group's positions after each checkpoint, for lag and for O4 only: the store's are the truth. */
-function createCommits(consumerRef: { readonly consumer?: Consumer }, logger: Logger) {
-  let last: Promise<void> | undefined
-  return {
-    commit(positions: Positions): void {
-      last = consumerRef.consumer
-        ?.commit(positions)
-        .catch((error: unknown) => logger.debug({ err: error, role: 'orders' }, 'Positions not committed'))
-    },
-    settled: async () => last,
-  }
-}
-
-interface OrderCheckpointerOptions extends Pick<
-  OrderHostOptions,
-  'logger' | 'store' | 'checkpointMs' | 'checkpointOrdersMax'
-> {
-  readonly clock: Clock
-  readonly cache: OrderCache
-  readonly outbox: Outbox
-  readonly handover: Handover
-  readonly sums: { snapshots: number; snapshotBytes: number }
-  /** What belongs to the dirty orders of the same moment. */
-  readonly cut: () => Omit<Checkpoint, 'orders'>
-  readonly commit: (positions: Positions) => void
-}
-
-function createOrderCheckpointer(options: OrderCheckpointerOptions): OrderCheckpointer {
-  const { store, cache, outbox, handover, sums } = options
-  return createCheckpointer({
-    ...options,
-    role: 'orders',
-    checkpointDirtyMax: options.checkpointOrdersMax,
-    cut(): Cut {
-      const live = cache.takeDirty()
-      const checkpoint = { orders: live.map(cutDirtyOrder), ...options.cut() }
-      return { live, checkpoint, writable: () => checkpoint }
-    },
-    async settled(cut) {
-      await outbox.synced()
-      cut.writable = await handover.publish(cut.checkpoint)
-    },
-    write(cut) {
-      cut.checkpoint = cut.writable()
-      const { orders } = cut.checkpoint
-      const chunks = store.checkpoint(cut.checkpoint)
-      sums.snapshots += orders.length
-      for (const { envelope } of orders) sums.snapshotBytes += envelope.length
-      return chunks
-    },
-    written({ live, checkpoint }) {
-      cache.passivate(live)
-      options.commit(checkpoint.positions)
-    },
-  })
-}
-
-interface Cut {
-  readonly live: readonly LiveOrder[]
-  checkpoint: Checkpoint
-  /** What of it may still be written: partitions may be lost meanwhile. */
-  writable: () => Checkpoint
 }
 
 function putPizzas(outbox: Outbox, recipe: Recipe, topics: Topics, orderId: string, count: number): void {

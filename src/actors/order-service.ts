@@ -48,8 +48,6 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     return stored && toOrderView(parseEnvelope(stored.envelope, orderId).snapshot, stored.version)
   }
 
-  const isKnown = (orderId: string): boolean => host.cache.peek(orderId) !== undefined || load(orderId) !== undefined
-
   /** Tries until it works or the time is up: partitions may go and come while somebody waits. @throws OrdersError `behind` */
   const patiently = async (what: string, attempt: (leftMs: number) => Promise<boolean>, signal?: AbortSignal) => {
     const dueAt = clock.elapsed() + catchUpMs
@@ -67,14 +65,29 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     throw behind('Cannot tell yet how far the orders are', signal)
   }
 
-  /** Waits until every order is known that was on the log at the call. */
-  const catchUp = (orderId: string, signal?: AbortSignal): Promise<void> => {
-    const attempt = async (leftMs: number): Promise<boolean> => {
-      await current(orderId, signal)
-      const target = host.backlog.targetOf(orderId) ?? (await readEnds())
-      return host.applied.whenReached(target, leftMs, signal)
-    }
-    return patiently(`Cannot tell yet whether order ${orderId} exists`, attempt, signal)
+  /** What `look` finds of an order; `undefined` only when every order is known that was on the log at the call (Q1). */
+  const lookUp = async <T>(
+    orderId: string,
+    look: () => T | undefined,
+    signal?: AbortSignal,
+  ): Promise<T | undefined> => {
+    const partition = placeKey(orderId, topics.partitions)
+    let found: T | undefined
+    await patiently(
+      `Cannot tell yet whether order ${orderId} exists`,
+      async (leftMs) => {
+        await current(orderId, signal)
+        found = look()
+        if (found !== undefined) return true
+        const target = host.backlog.targetOf(orderId) ?? (await readEnds(partition))
+        if (!(await host.applied.whenReached(target, leftMs, signal))) return false
+        // In one turn: had the partition gone while this waited, nothing of it would be known here.
+        found = look()
+        return found !== undefined || host.gate.isCurrent([partition])
+      },
+      signal,
+    )
+    return found
   }
 
   /** Waits until the store holds every order placed here, and everything that was shown of these partitions. */
@@ -85,26 +98,22 @@ export function createOrderService(options: OrderServiceOptions): Orders {
         if (!(await host.applied.whenReached(target, leftMs))) return false
       }
       // While a checkpoint runs, its orders are neither dirty nor stored.
-      if (host.cache.dirtyCount === 0 && !host.checkpointer.isRunning) return true
-      return (await written(leftMs)) && host.gate.isCurrent(partitions)
+      const isWritten = host.cache.dirtyCount === 0 && !host.checkpointer.isRunning
+      return (isWritten || (await written(leftMs))) && host.gate.isCurrent(partitions)
     })
   const everyPartition = Array.from({ length: topics.partitions }, (_, partition) => partition)
 
-  const readEnds = async (): Promise<Positions> => {
+  /** Of the partitions that are here, and this one. */
+  const readEnds = async (partition: number): Promise<Positions> => {
     try {
-      return toPositions(await log.ends([topics.orders]), host.gate.partitions)
+      return toPositions(await log.ends([topics.orders]), [...host.gate.partitions, partition])
     } catch (error) {
       throw toUnavailable(error)
     }
   }
 
-  const find = async (orderId: string, signal?: AbortSignal): Promise<OrderView | undefined> => {
-    await current(orderId, signal)
-    const found = view(orderId)
-    if (found !== undefined) return found
-    await catchUp(orderId, signal)
-    return view(orderId)
-  }
+  const find = (orderId: string, signal?: AbortSignal): Promise<OrderView | undefined> =>
+    lookUp(orderId, () => view(orderId), signal)
 
   /** The order as soon as it is ready, or as it is when the time is up or the signal aborts. */
   const findReady = async (orderId: string, waitMs: number, signal?: AbortSignal): Promise<OrderView | undefined> => {
@@ -132,15 +141,13 @@ export function createOrderService(options: OrderServiceOptions): Orders {
   }
 
   /** Every event the order took; `undefined` for an unknown order. */
-  const journal = async (orderId: string): Promise<JournalEntry[] | undefined> => {
-    await current(orderId)
-    if (!isKnown(orderId)) await catchUp(orderId)
-    if (!isKnown(orderId)) return undefined
-    const entries = store.journal(orderId).flatMap((chunk) => chunk.entries)
-    const live = host.cache.peek(orderId)
-    if (live !== undefined) entries.push(...entriesAfter(live, entries.length))
-    return entries
-  }
+  const journal = (orderId: string): Promise<JournalEntry[] | undefined> =>
+    lookUp(orderId, () => {
+      const live = host.cache.peek(orderId)
+      if (live === undefined && load(orderId) === undefined) return undefined
+      const entries = store.journal(orderId).flatMap((chunk) => chunk.entries)
+      return live === undefined ? entries : [...entries, ...entriesAfter(live, entries.length)]
+    })
 
   const append = async (orderId: string, count: number): Promise<void> => {
     host.backlog.enter(count)

@@ -6,7 +6,7 @@ import type { AgeOut } from './age-out.ts'
 import type { Backlog } from './backlog.ts'
 import type { HeldRecords } from './held-records.ts'
 import type { OrderCache } from './order-cache.ts'
-import type { OrderCheckpointer } from './order-host.ts'
+import type { OrderCheckpointer } from './order-checkpoints.ts'
 import type { JournalChunk, OrderStore } from './order-store.ts'
 import type { OrderStatus } from './orders.ts'
 

@@ -7,12 +7,15 @@
  * W2: where the log does not answer, an owner of everything goes on answering; one of several does not, because it may have been replaced.
  */
 import type { EventLog } from '../log/event-log.ts'
+import { placeKey } from '../log/placement.ts'
 import { systemClock, type Clock } from './clock.ts'
 
 export interface Peers {
   /** This host's address. */
   readonly self: string
   readonly partitions: number
+  /** The partition of an order. */
+  partitionOf(orderId: string): number
   /** Whether this host owns the partition, without asking anybody. */
   isHere(partition: number): boolean
   /** The address of the partition's owner, as far as is known; `self` only when that is sure. */
@@ -81,6 +84,7 @@ export function createPeers(options: PeersOptions): Peers {
   return {
     self,
     partitions,
+    partitionOf: (orderId) => placeKey(orderId, partitions),
     isHere,
     async ownerOf(partition, { fresh } = {}) {
       const owner = (await owners(fresh)).get(partition)

@@ -17,7 +17,6 @@ import {
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Peers } from '../actors/peers.ts'
-import { placeKey } from '../log/placement.ts'
 import { createExchangeSignal } from './exchange.ts'
 import { parseWait } from './parse.ts'
 import { ProblemError, stopping } from './problem.ts'
@@ -82,13 +81,13 @@ export function createForward({
     return promise
   }
 
-  const isHere = (orderId: string): boolean => peers.isHere(placeKey(orderId, peers.partitions))
+  const isHere = (orderId: string): boolean => peers.isHere(peers.partitionOf(orderId))
 
   return {
     isHere,
     async answer(orderId, req, res) {
       const isForwarded = wasForwarded(req)
-      const partition = placeKey(orderId, peers.partitions)
+      const partition = peers.partitionOf(orderId)
       const signal = createExchangeSignal(res, closing)
       const dueAt = performance.now() + patienceMs
       for (let fresh = false; performance.now() < dueAt; fresh = true) {

@@ -74,7 +74,7 @@ export function createRetention(options: RetentionOptions, parts: RetentionParts
   const rest = (sinceMs: number): Promise<void> =>
     new Promise((resolve) => void schedule(resolve, 9 * (performance.now() - sinceMs)))
 
-  /** Where something may go; read in one transaction, so that positions and records are of one moment. */
+  /** Where something may go. What a group passes meanwhile is left for the next round. */
   function candidates(): Candidate[] {
     const found: Candidate[] = []
     for (const [topic, expected] of readers) {
@@ -105,7 +105,7 @@ export function createRetention(options: RetentionOptions, parts: RetentionParts
       const { topic, partition, below } = at
       const range = { below, olderThanMs: olderThanMs(), recordsMax: chunkRecords }
       cut += await sqlite.transact('delete old records of', () => records.cut(topic, partition, range))
-      const oldest = records.oldest(topic, partition)
+      const oldest = sqlite.read('read', () => records.oldest(topic, partition))
       if (oldest === undefined || oldest.offset >= below) cuttable.delete(key)
       else cuttable.set(key, { ...at, oldestMs: oldest.timestampMs })
       await rest(sinceMs)

@@ -287,11 +287,7 @@ async function pauseAtWork(hosts: Hosts, name: string): Promise<{ resume(): Prom
 }
 
 /** Asks every host about everything, then the log, then the folder of each. */
-async function expectNothingWrong(
-  { world, fleet, dataDir }: Hosts,
-  { load, observer, witness }: Customers,
-): Promise<void> {
-  await Promise.all([load.stop(), observer.stop()])
+async function expectNothingWrong({ world, fleet, dataDir }: Hosts, witness: Witness): Promise<void> {
   const names = fleet.names.filter((name) => name !== rest)
   const reportUrl = await fleet.reportUrl()
   for (const name of names) {

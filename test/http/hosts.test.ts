@@ -195,6 +195,7 @@ async function openStandby(ownerOf: Peers['ownerOf']) {
   const peers: Peers = {
     self: 'http://me',
     partitions: 1,
+    partitionOf: () => 0,
     isHere: () => false,
     ownerOf,
     others: async () => new Map(),

@@ -75,9 +75,9 @@ function startLoad(shop: MemoryShop, seed: number) {
   const run = async (): Promise<void> => {
     for (let order = 0; !isStopping; order++) {
       const fresh = Array.from({ length: 3 }, (_, n) => {
-        return { order_id: `${order}`, pizza_id: n + 1, choice: choices[random.integer(0, 2)]! }
+        return { order_id: `${order}`, pizza_id: n + 1, choice: random.pick(choices) }
       })
-      const again = pizzas[random.integer(0, Math.max(0, pizzas.length - 1))]
+      const again = pizzas[random.below(pizzas.length)]
       pizzas.push(...fresh)
       const repeated = again ? [{ ...again, choice: 'goat cheese' }] : []
       await shop.append(...[...fresh, ...repeated].map((pizza) => toppedRecord(shop.topics, 'cheese', pizza)))

@@ -107,6 +107,17 @@ describe('Retention by age', () => {
     expect(await log.append([{ topic, key: null, value: 'next' }])).toMatchObject([{ offset: 4 }])
   })
 
+  it('keeps the last record whatever it is asked to cut (N3)', async () => {
+    await append(4)
+    const sqlite = openSqliteFile({ file, schedule: scheduleOnLoop, busyTimeoutMs: 5_000 })
+    const records = createSqliteRecords(sqlite)
+    const range = { below: 99, olderThanMs: Infinity, recordsMax: 100 }
+    expect(await sqlite.transact('cut', () => records.cut(topic, 0, range))).toBe(3)
+    expect(await sqlite.transact('cut', () => records.cut(topic, 0, range))).toBe(0)
+    sqlite.close()
+    expect(await edges()).toEqual([3, 4])
+  })
+
   it('keeps all of a topic that an expected group has never read (N1, P5)', async () => {
     await append(4)
     setPosition('sauce', 4)

@@ -1,6 +1,6 @@
 /**
  * Customers. Place orders with an idempotency key until they are told that the shop took them, and look at them now and then; some
- * then follow theirs until it is ready. The witness remembers what they were told. They live in a process that nothing happens to.
+ * follow theirs until it is ready as well. The witness remembers what they were told. They live in a process that nothing happens to.
  */
 import type { OrderView } from '../../src/actors/orders.ts'
 import type { Random } from '../support/random.ts'
@@ -47,6 +47,7 @@ export function startCustomers(options: CustomersOptions): Customers {
     }
     say(`customer ${index} has order ${orderId} of ${count}`)
     witness.accept(orderId, count)
+    const followed = random.oneIn(3) ? followOrder(orderId, { world, router, witness }) : undefined
     for (let look = 0; look < looks; look++) {
       await world.sleep(random.below(60))
       const answered = witness.look(orderId)
@@ -54,7 +55,7 @@ export function startCustomers(options: CustomersOptions): Customers {
       const answer = await router.askOwner(orderId!, async (shop) => ({ order: await shop.get(orderId!, { waitMs }) }))
       if (answer !== undefined) answered(answer.order && toJson(answer.order))
     }
-    if (random.oneIn(3)) await followOrder(orderId, { world, router, witness })
+    await followed
   }
 
   orders.forEach((count, index) => {

@@ -134,13 +134,6 @@ export const hostMutations: readonly Mutation[] = [
     ),
   },
   {
-    name: 'a new owner answers before it has taken the partition over',
-    host: (host) => ({
-      ...host,
-      gate: { ...host.gate, has: () => true, isCurrent: () => true, whenCurrent: () => Promise.resolve(true) },
-    }),
-  },
-  {
     name: 'a host answers from rows of partitions that others own by now',
     orderStore: (store) => ({
       ...store,

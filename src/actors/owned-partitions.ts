@@ -1,0 +1,115 @@
+/**
+ * Owned partitions: what the order host does when partitions come and go. Between the two, all it has of them is its own.
+ *
+ * W1: a partition that comes is taken over from its last owner before anything of it is read; what was held of it is held again in the turn in which its
+ *     positions are known, because a checkpoint of these positions would forget what they pass.
+ * W2: a partition that goes is checkpointed first, so that the next owner has nothing to replay, and then leaves nothing in memory.
+ * W3: one that another owner has taken already is dropped at once, and given back to the group.
+ */
+import { type Assignment, type Consumer, type EventLog, type LogRecord } from '../log/event-log.ts'
+import type { Logger } from '../logger.ts'
+import type { Topics } from '../topics.ts'
+import type { Applied } from './applied.ts'
+import { keptHere, type Handover } from './handover.ts'
+import type { HeldRecords } from './held-records.ts'
+import type { OrderRouter } from './order-router.ts'
+import type { OrderStore } from './order-store.ts'
+import { toPositions, toReadPositions } from './positions.ts'
+import type { RoleIo } from './role-io.ts'
+import { createSnapshotTopic } from './snapshot-topic.ts'
+import type { StartGate } from './start-gate.ts'
+import type { Tallies } from './tallies.ts'
+
+export interface OwnedPartitionsOptions {
+  readonly log: EventLog
+  readonly logger: Logger
+  readonly store: OrderStore
+  readonly topics: Topics
+  readonly groupId: string
+  readonly applied: Applied
+  readonly held: HeldRecords
+  readonly router: OrderRouter
+  readonly gate: StartGate
+  readonly hooks: RoleIo['hooks']
+  readonly tallies: Tallies
+  /** The topics the host reads. */
+  readonly read: readonly string[]
+  readonly consumerRef: { readonly consumer?: Consumer }
+  /** Lets those look again who wait for an order. */
+  readonly wakeReaders: () => void
+  /** Resolves when everything applied so far is written. */
+  readonly checkpoint: () => Promise<void>
+}
+
+export interface OwnedPartitions {
+  readonly handover: Handover
+  /** Whether the pizzas of this record of `orders` were asked for before the partition came. */
+  isRequested(record: LogRecord): boolean
+  /** For the consumer, when partitions come. */
+  takeOver(partitions: readonly number[]): Promise<Assignment>
+  /** For the consumer, when they go. */
+  giveBack(partitions: readonly number[]): Promise<void>
+  /** Settles toppings whose order should be known by now. */
+  settleHeld(): Promise<void>
+}
+
+/** Creates what owns nothing yet. */
+export function createOwnedPartitions(options: OwnedPartitionsOptions): OwnedPartitions {
+  const { log, logger, store, topics, groupId, applied, held, router, gate, tallies, read, consumerRef } = options
+  const requested = new Map<number, number>()
+
+  const drop = (partitions: readonly number[]): void => {
+    gate.close(partitions)
+    applied.drop(partitions)
+    held.drop(partitions)
+    router.cache.drop(partitions)
+    handover.drop(partitions)
+    options.wakeReaders()
+  }
+
+  const lose = (partition: number, error: unknown): void => {
+    tallies.fenced++
+    logger.warn({ err: error, role: 'orders', partition }, 'Another owner has the partition; giving it back')
+    drop([partition])
+    consumerRef.consumer?.renounce([partition])
+  }
+  const handover = createHandover(options, lose)
+  const settleHeld = () => router.settleHeld(async () => toPositions(await log.ends([topics.orders]), gate.partitions))
+
+  return {
+    handover,
+    isRequested: ({ partition, offset }) => offset < (requested.get(partition) ?? 0),
+    async takeOver(partitions) {
+      tallies.rebalances++
+      drop(partitions)
+      await handover.take(partitions)
+      const asked = await log.committed(groupId, [topics.orders])
+      for (const [partition, position] of asked.get(topics.orders) ?? []) requested.set(partition, position)
+      const positions = toReadPositions(store.positions(), await log.starts(read), partitions)
+      applied.load(positions)
+      applied.notify()
+      router.holdAgain(store.held().filter(({ partition }) => partitions.includes(partition)))
+      const pausedTopics = await gate.open(partitions)
+      await settleHeld()
+      return { positions, pausedTopics }
+    },
+    async giveBack(partitions) {
+      // Where another owner has them already this host is fenced, and nothing is written.
+      await options.checkpoint().catch(() => {})
+      drop(partitions)
+      await options.hooks.onRevoked(partitions)
+    },
+    settleHeld,
+  }
+}
+
+/** Through the log where it can, else the store is the only copy. */
+function createHandover(
+  { log, logger, store, topics }: OwnedPartitionsOptions,
+  onLost: (partition: number, error: unknown) => void,
+): Handover {
+  const { claim } = log
+  if (claim === undefined || topics.snapshots === undefined) return keptHere
+  const { snapshots: topic, partitions } = topics
+  return createSnapshotTopic({ log: { ...log, claim }, logger, store, topic, partitions, onLost })
+}
