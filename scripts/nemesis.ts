@@ -2,7 +2,7 @@
  * `npm run nemesis`: the real shop, its processes, its files and its broker, under faults of every kind while customers order
  * (docs/proof.md). Ends with 1 when something was lost, doubled or changed, or a process did what it must not.
  */
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { didYouMean } from '../src/setting-kinds.ts'
 import { faultKinds } from '../test/nemesis/faults.ts'
 import { runNemesis } from '../test/nemesis/nemesis.ts'
@@ -15,12 +15,16 @@ const kindNames = faultKinds.map(({ name }) => name)
 const command = new Command('npm run nemesis --')
   .description('Does harm to a real shop while customers order, then checks every order')
   .option('--minutes <number>', 'how long faults come, in each mode', parsePositive, 10)
-  .option('--faults <n>', 'ends after so many faults, if that is sooner', parsePositive)
-  .option('--seed <n>', 'the same seed gives the same list of faults', parseSeed, Date.now() % 1_000_000)
-  .option('--mode <mode>', 'embedded, kafka or both', parseMode, modes)
+  .option('--faults <n>', 'ends after so many faults, if that is sooner', parseCount)
+  .addOption(
+    new Option('--seed <n>', 'the same seed gives the same list of faults')
+      .argParser(parseSeed)
+      .default(Date.now() % 1_000_000, 'another one each time'),
+  )
+  .addOption(new Option('--mode <mode>', 'embedded, kafka or both').argParser(parseMode).default(modes, 'both'))
   .option('--only <kinds>', `kinds of faults, with commas between: ${kindNames.join(', ')}`, parseKinds)
-  .option('--orders <n>', 'processes of the orders role, on Kafka', parsePositive, 1)
-  .option('--at-once <n>', 'most faults at work at the same time', parsePositive, 2)
+  .option('--orders <n>', 'processes of the orders role, on Kafka', parseCount, 1)
+  .option('--at-once <n>', 'most faults at work at the same time', parseCount, 2)
   .option('--keep', 'keeps the folders even when nothing is found')
   .parse()
 
@@ -87,6 +91,12 @@ function parsePositive(text: string): number {
   const number = Number(text)
   if (number > 0 && Number.isFinite(number)) return number
   throw new InvalidArgumentError('expected a number above 0')
+}
+
+function parseCount(text: string): number {
+  const count = Number(text)
+  if (Number.isSafeInteger(count) && count >= 1) return count
+  throw new InvalidArgumentError('expected a whole number from 1')
 }
 
 function parseSeed(text: string): number {

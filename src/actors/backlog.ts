@@ -4,6 +4,8 @@
  * G1: an order placed here counts from its request until the host has read it, with the pizzas it will ask for.
  * G2: what others appended is known by a look at the log's ends, at most `lookMs` old while orders come and never waited for.
  * G3: above `recordsMax` no order is taken: its delay would only grow. What was taken before is finished all the same.
+ * G4: an order whose partition another host owns is held against what that one has left to do, as far as the group tells: partitions are
+ *     spread evenly, so it has about as many as this host.
  */
 import type { Coordinates, EventLog, Positions } from '../log/event-log.ts'
 import type { Applied } from './applied.ts'
@@ -21,9 +23,10 @@ export interface Backlog {
   records(): number
   /**
    * Takes up an order that is about to be appended: it counts until `leave`, so that orders which come together see each other.
+   * @param partition the order's.
    * @throws OrdersError `behind` when there is too much to do already.
    */
-  enter(count: number): void
+  enter(count: number, partition: number): void
   /** The append has ended, one way or the other. */
   leave(count: number): void
   /** How often `enter` threw. */
@@ -36,8 +39,9 @@ export interface BacklogOptions {
   readonly orders: string
   readonly toppings: readonly string[]
   readonly applied: Applied
-  /** Partition numbers this host reads. */
+  /** Partition numbers this host reads, and the group of all that read them. */
   readonly owned: () => readonly number[]
+  readonly groupId: string
   /** Records that were read and are not dealt with. */
   readonly waiting: () => number
   readonly recordsMax: number
@@ -50,11 +54,13 @@ const placedMax = 100_000
 
 /** Creates the backlog of a host that has read everything. */
 export function createBacklog(options: BacklogOptions): Backlog {
-  const { log, orders, toppings, applied, owned, waiting, recordsMax, clock = systemClock } = options
+  const { log, orders, toppings, groupId, applied, owned, waiting, recordsMax, clock = systemClock } = options
   const placed = new Map<string, { target: Positions; partition: number; records: number }>()
   let placedRecords = 0
   let enteredRecords = 0
   let ends: ReadonlyMap<string, readonly number[]> = new Map()
+  /** How far the group is; empty while this host owns everything. */
+  let committed: Positions = new Map()
   let lookedAt = -Infinity
   let refused = 0
 
@@ -72,11 +78,24 @@ export function createBacklog(options: BacklogOptions): Backlog {
     const at = clock.elapsed()
     if (at - lookedAt < lookMs) return
     lookedAt = at
-    log.ends([orders, ...toppings]).then(
-      (found) => void (ends = found),
-      // Where the log cannot be asked it cannot be appended to either, and the caller hears of that.
-      () => {},
-    )
+    const topics = [orders, ...toppings]
+    const isAlone = owned().length === (ends.get(orders)?.length ?? 0)
+    // Where the log cannot be asked it cannot be appended to either, and the caller hears of that.
+    const ignore = (): void => {}
+    log.ends(topics).then((found) => void (ends = found), ignore)
+    if (isAlone) committed = new Map()
+    else log.committed(groupId, topics).then((found) => void (committed = found), ignore)
+  }
+
+  /** What the owner of a partition that is not this host's has left to do, as far as is known. */
+  const recordsElsewhere = (partition: number): number => {
+    look()
+    let records = 0
+    for (const topic of [orders, ...toppings]) {
+      const position = committed.get(topic)?.get(partition)
+      if (position !== undefined) records += Math.max(0, (ends.get(topic)?.[partition] ?? 0) - position)
+    }
+    return records * Math.max(1, owned().length)
   }
 
   const unread = (topic: string, partitions: readonly number[]): number => {
@@ -108,8 +127,8 @@ export function createBacklog(options: BacklogOptions): Backlog {
       return [...placed.values()].map(({ target }) => target)
     },
     records,
-    enter(count) {
-      const behind = records()
+    enter(count, partition) {
+      const behind = owned().includes(partition) ? records() : recordsElsewhere(partition)
       if (behind <= recordsMax) return void (enteredRecords += 1 + count)
       refused++
       throw new OrdersError(

@@ -112,7 +112,8 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   const owned = () => gate.partitions
   const waiting = () => outbox.size + held.size
   const recordsMax = options.behindRecordsMax ?? 50_000
-  const backlog = createBacklog({ log, orders: topics.orders, toppings, applied, owned, waiting, recordsMax, clock })
+  const reading = { log, groupId, orders: topics.orders, toppings }
+  const backlog = createBacklog({ ...reading, applied, owned, waiting, recordsMax, clock })
   const gate = createStartGate({ log, logger, topics, applied, consumerRef, clock })
   const partitions = createOwnedPartitions({
     ...options,

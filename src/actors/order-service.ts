@@ -150,7 +150,7 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     })
 
   const append = async (orderId: string, count: number): Promise<void> => {
-    host.backlog.enter(count)
+    host.backlog.enter(count, placeKey(orderId, topics.partitions))
     const value = printOrder({ order_id: orderId, count, placedAt: clock.now() })
     try {
       const [at] = await log.append([{ topic: topics.orders, key: orderId, value }])

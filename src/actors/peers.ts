@@ -50,12 +50,18 @@ export function createPeers(options: PeersOptions): Peers {
   let lookedAt = -Infinity
   let looking: Promise<void> | undefined
   let asking: Promise<ReadonlyMap<number, string>> | undefined
+  let askedAt = -Infinity
   /** Whether the last look showed the group as it was, and whether it showed nothing because the log did not answer. */
   let isSure = false
   let isAway = false
 
-  const ask = (): Promise<ReadonlyMap<number, string>> =>
-    (asking ??= log.owners(groupId).finally(() => (asking = undefined)))
+  const ask = (): Promise<ReadonlyMap<number, string>> => {
+    if (asking === undefined) {
+      askedAt = clock.elapsed()
+      asking = log.owners(groupId).finally(() => (asking = undefined))
+    }
+    return asking
+  }
 
   const look = async (): Promise<void> => {
     let cancel = (): void => {}
@@ -65,8 +71,9 @@ export function createPeers(options: PeersOptions): Peers {
     try {
       const found = await Promise.race([ask(), late])
       isAway = false
-      isSure = found.size > 0
-      if (isSure) known = found
+      if (found.size > 0) known = found
+      // A process that was paused may read an answer from before the pause, and has been replaced since.
+      isSure = found.size > 0 && clock.elapsed() - askedAt < answerMs
     } catch {
       isAway = true
       isSure = known.size === partitions && [...known.values()].every((address) => address === self)

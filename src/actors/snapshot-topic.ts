@@ -111,7 +111,9 @@ export function createSnapshotTopic(options: SnapshotTopicOptions): Handover {
         const held = toHeldKeys(store.held().filter((record) => record.partition === partition))
         owned.set(partition, { claim, held, positions: '', end })
       }
-      await Promise.all(partitions.map(take))
+      // Each is waited for: one that went on after another had failed would restore into a store that is in use by then.
+      const taken = await Promise.allSettled(partitions.map(take))
+      for (const one of taken) if (one.status === 'rejected') throw one.reason
     },
     async publish(checkpoint) {
       const published = new Map<number, { mine: Owned; end: number }>()

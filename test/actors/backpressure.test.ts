@@ -67,16 +67,16 @@ describe('An order host that is behind', () => {
 })
 
 describe('A backlog', () => {
-  async function open(options: { recordsMax?: number; waiting?: number } = {}) {
+  async function open(options: { recordsMax?: number; waiting?: number; wrap?: (log: EventLog) => EventLog } = {}) {
     const log = createMemoryLog({ storage: createMemoryStorage() })
     await log.ensureTopics([
       { name: 'orders', partitions: 2 },
       { name: 'stage', partitions: 2 },
     ])
     const applied = createApplied()
-    const topics = { orders: 'orders', toppings: ['stage'], owned: () => [0] }
-    const { recordsMax = 10, waiting = 0 } = options
-    const backlog = createBacklog({ log, ...topics, applied, waiting: () => waiting, recordsMax })
+    const topics = { orders: 'orders', toppings: ['stage'], owned: () => [0], groupId: 'g' }
+    const { recordsMax = 10, waiting = 0, wrap = (same: EventLog) => same } = options
+    const backlog = createBacklog({ log: wrap(log), ...topics, applied, waiting: () => waiting, recordsMax })
     return { log, applied, backlog }
   }
   const at = (offset: number, partition = 0) => ({ topic: 'orders', partition, offset })
@@ -110,14 +110,30 @@ describe('A backlog', () => {
     expect(backlog.records()).toBe(0)
   })
 
+  test('holds an order of another host against what that one has left to do (G4)', async () => {
+    // The group has read nothing of partition 1.
+    const committed = async () => new Map([['stage', new Map([[1, 0]])]])
+    const { log, backlog } = await open({ recordsMax: 4, wrap: (same) => ({ ...same, committed }) })
+    for (let key = 0; key < 20; key++) await log.append([{ topic: 'stage', key: String(key), value: '{}' }])
+    const isRefused = (): boolean => {
+      try {
+        backlog.enter(0, 1)
+        return false
+      } catch {
+        return true
+      }
+    }
+    await until(isRefused)
+  })
+
   test('refuses above its limit and not at it', async () => {
     const { backlog } = await open({ recordsMax: 4 })
     backlog.placed('1', at(0), 3)
-    backlog.enter(1)
-    expect(() => backlog.enter(1)).toThrow('6 records wait')
+    backlog.enter(1, 0)
+    expect(() => backlog.enter(1, 0)).toThrow('6 records wait')
     expect(backlog.refused).toBe(1)
     backlog.leave(1)
-    backlog.enter(1)
+    backlog.enter(1, 0)
   })
 })
 

@@ -120,7 +120,7 @@ export async function runNemesis(options: NemesisOptions): Promise<NemesisResult
   let checkedPizzas = 0
   try {
     watchCustomers(run)
-    const work = injectAll(run).then(() => (run.findings.length === 0 ? settle(run) : 0))
+    const work = injectAll(run).then(() => (run.ending.signal.aborted ? 0 : settle(run)))
     checkedPizzas = await Promise.race([work, stopped.promise])
   } catch (error) {
     if (signal?.aborted === true) {
