@@ -37,15 +37,15 @@ export function createLedger(): Ledger {
   return { accepted: new Map(), open: new Set(), unanswered: 0 }
 }
 
-/** A customer with a connection of its own. */
+/** A customer with a connection of its own to each instance; requests go to all of them in turn, beginning with the first. */
 export async function createCustomer(options: {
-  readonly url: string
+  readonly urls: readonly string[]
   readonly count: number
   readonly watch: Watch
   readonly ledger: Ledger
 }): Promise<Customer> {
-  const { url, count, watch, ledger } = options
-  const connection = await openConnection(url)
+  const { urls, count, watch, ledger } = options
+  const connection = inTurn(await Promise.all(urls.map(openConnection)))
   return {
     async order() {
       const startedAt = performance.now()
@@ -57,6 +57,15 @@ export async function createCustomer(options: {
       return { postMs, readyMs: readyAt - startedAt, requests: 1 + gets }
     },
     leave: () => connection.close(),
+  }
+}
+
+/** Connections as one that takes each request to the next of them. */
+function inTurn(connections: readonly Connection[]): Connection {
+  let next = 0
+  return {
+    request: (...request) => connections[next++ % connections.length]!.request(...request),
+    close: () => connections.forEach((connection) => connection.close()),
   }
 }
 

@@ -41,9 +41,9 @@ function send(message: Message): void {
 }
 
 async function load(task: LoadTask, ledger: Ledger): Promise<LoadResult> {
-  const { clients, count, watch, url, until } = task
+  const { clients, count, watch, urls, until } = task
   const customers = await Promise.all(
-    Array.from({ length: clients }, () => createCustomer({ url, count, watch, ledger })),
+    Array.from({ length: clients }, (_, i) => createCustomer({ urls: startingAt(urls, i), count, watch, ledger })),
   )
   const measurement = createMeasurement(task)
   let started = 0
@@ -68,6 +68,12 @@ async function load(task: LoadTask, ledger: Ledger): Promise<LoadResult> {
     clearInterval(ticks)
     for (const customer of customers) customer.leave()
   }
+}
+
+/** So that the first requests do not all go to the first instance. */
+function startingAt(urls: readonly string[], index: number): string[] {
+  const first = index % urls.length
+  return [...urls.slice(first), ...urls.slice(0, first)]
 }
 
 function isExpected(error: unknown, until: LoadTask['until']): boolean {

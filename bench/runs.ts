@@ -60,7 +60,7 @@ function pollEveryMs(clients: number): number {
 
 /** Every run of the plan on one system. @throws Error when an answer is wrong or the check at the end fails. */
 export async function runPlan(bench: Bench, plan: Plan): Promise<SystemResult> {
-  const { system, generator, progress } = bench
+  const { system } = bench
   const { seconds, warmUpS, systemWarmUpS } = plan
   const loads: LoadRun[] = []
   const all = { name: 'warm-up', clients: 64, watch: { kind: 'wait' } as const, warmUpS: 0 }
@@ -82,11 +82,18 @@ export async function runPlan(bench: Bench, plan: Plan): Promise<SystemResult> {
   const memoryPeakMb = readMemoryMb(system.pids(), 'peak')
   const kills: KillRun[] = []
   while (kills.length < plan.kills) kills.push(await runKill(bench, kills.length + 1))
+  const verified = await checkShop(bench)
+  return { loads, kills, memoryPeakMb, verified }
+}
+
+/** Compares all that the shop was given with what it says. @throws Error when they differ. */
+export async function checkShop({ system, generator, progress }: Bench, filled = 0): Promise<VerifyResult> {
   progress.update('checking every order')
-  const verified = await generator.perform({ kind: 'verify', url: system.url, reportUrl: system.reportUrl })
+  const { urls, reportUrl } = system
+  const verified = await generator.perform({ kind: 'verify', url: urls[0]!, reportUrl, filled })
   if (verified.problems.length > 0) throw new Error(`The shop's results are wrong:\n${verified.problems.join('\n')}`)
   progress.done(`checked ${verified.orders} orders, ${verified.pizzas} pizzas: all there, all ready, all whole`)
-  return { loads, kills, memoryPeakMb, verified }
+  return verified
 }
 
 export interface LoadOptions {
@@ -103,8 +110,8 @@ export async function runLoad({ system, generator, progress }: Bench, options: L
   const { name, clients, count = ordersPerRun, watch } = options
   const onProgress = (orders: number) => progress.update(`${name}: ${orders} orders ready`)
   onProgress(0)
-  const { url } = system
-  const result = await generator.perform({ kind: 'load', ...options, count, url, pids: system.pids() }, onProgress)
+  const { urls } = system
+  const result = await generator.perform({ kind: 'load', ...options, count, urls, pids: system.pids() }, onProgress)
   const { ordersPerSecond, readyMs } = result
   progress.done(`${name}: ${Math.round(ordersPerSecond)} orders/s, ready p50 ${readyMs.p50} ms, p99 ${readyMs.p99} ms`)
   return { name, clients, count, watch, ...result }
@@ -115,7 +122,7 @@ async function runKill({ system, generator, progress }: Bench, number: number): 
   progress.update(name)
   const load = generator.perform({
     kind: 'load',
-    url: system.url,
+    urls: system.urls,
     clients: killClients,
     count: ordersPerRun,
     watch: { kind: 'wait' },

@@ -1,6 +1,6 @@
 /** Soak. A million pizzas through every role without a restart, with an eye on memory: what grows with work done is a leak. */
 import { readMemoryMb } from './processes.ts'
-import { runLoad, type Bench } from './runs.ts'
+import { checkShop, runLoad, type Bench } from './runs.ts'
 
 export interface Soak {
   readonly pizzas: number
@@ -26,7 +26,7 @@ const count = 2
 
 /** Orders of two pizzas at 64 clients until every role has handled `pizzas`; the check of every order follows. */
 export async function runSoak(bench: Bench, pizzas: number): Promise<Soak> {
-  const { system, generator, progress } = bench
+  const { system } = bench
   const readings: Record<string, number>[] = []
   const sampler = setInterval(() => readings.push(readMemoryMb(system.pids(), 'now')), sampleMs)
   const until = { orders: Math.ceil(pizzas / count) }
@@ -38,10 +38,7 @@ export async function runSoak(bench: Bench, pizzas: number): Promise<Soak> {
     warmUpS: 0,
     until,
   }).finally(() => clearInterval(sampler))
-  progress.update('checking every order')
-  const verified = await generator.perform({ kind: 'verify', url: system.url, reportUrl: system.reportUrl })
-  if (verified.problems.length > 0) throw new Error(`The shop's results are wrong:\n${verified.problems.join('\n')}`)
-  progress.done(`checked ${verified.orders} orders`)
+  const verified = await checkShop(bench)
   const names = Object.keys(system.pids())
   const memory = Object.fromEntries(
     names.map((name) => [name, describeCourse(readings.map((reading) => reading[name] ?? 0))]),

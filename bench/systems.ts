@@ -1,21 +1,35 @@
 /**
  * Systems. The shop in the two shapes that are measured: embedded (every role in one process on the embedded log) and Kafka
- * (every role a process of its own, and a real broker). Owns the processes and the folder of their data.
+ * (every role a process of its own, and a real broker), or in other processes where a run asks for them. Owns the processes and the
+ * folder of their data.
  */
 import { rmSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { constants } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { startBroker, type Broker } from '../scripts/kafka-broker.ts'
+import { recipe } from '../src/menu.ts'
 import { startShopProcess, type ShopProcess } from '../test/support/shop-process.ts'
 import type { Pids } from './processes.ts'
 
 export type Mode = 'embedded' | 'kafka'
 
+/** One process of a shop. */
+export interface ProcessPlan {
+  /** What the figures call it; more processes of one role are told apart by a number (`orders 2`). */
+  readonly name: string
+  /** None means every role. */
+  readonly roles: readonly string[]
+}
+
 export interface System {
-  readonly url: string
+  readonly mode: Mode
+  /** Where orders are taken: one address for each process with the role. */
+  readonly urls: readonly string[]
   readonly reportUrl: string
-  /** The shop's processes by role, and `broker`. */
+  /** What the shop's log is opened by, to put records on it beside the shop. */
+  readonly logPlace: LogPlace
+  /** The shop's processes by name, and `broker`. */
   pids(): Pids
   /** Kills every process of the shop at once, as a crash does. The broker stays. */
   kill(): Promise<void>
@@ -25,17 +39,31 @@ export interface System {
   stop(): Promise<void>
 }
 
+export type LogPlace = { readonly file: string } | KafkaPlace
+
+export interface KafkaPlace {
+  readonly bootstrapServers: string
+  readonly topicPrefix: string
+  readonly groupId: string
+}
+
 export interface SystemOptions {
   readonly mode: Mode
   /** A folder for the data is made in here and deleted at the end. */
   readonly dataIn: string
-  /** Environment of the shop's processes by role (`all` when there is one process), for profiling. */
-  readonly envOf?: (role: string) => Readonly<Record<string, string>>
+  /** Default: one process on the embedded log, one for each role on Kafka. */
+  readonly processes?: readonly ProcessPlan[]
+  /** A broker that others use too and that stays (default: one of its own); the shop then has topics and groups of its own there. */
+  readonly broker?: Broker
+  /** Folder of the checkout to run (default: this one). */
+  readonly projectDir?: string
+  /** Environment of the shop's processes by name, for profiling. */
+  readonly envOf?: (name: string) => Readonly<Record<string, string>>
   /** Further flags of the shop. */
   readonly args?: readonly string[]
 }
 
-const kafkaRoles = ['orders', 'sauce', 'cheese', 'meats', 'veggies', 'cheese-reporter']
+export const roles = ['orders', ...recipe.map(({ topping }) => topping), 'cheese-reporter'] as const
 
 /** Makes Ctrl-C and SIGTERM an exit like any other, so that what was started is ended and what was written is deleted. */
 export function endOnSignals(): void {
@@ -45,65 +73,101 @@ export function endOnSignals(): void {
 }
 
 /** Starts a shop with nothing in it. */
-export async function startSystem({ mode, dataIn, envOf = () => ({}), args = [] }: SystemOptions): Promise<System> {
+export async function startSystem(options: SystemOptions): Promise<System> {
+  const { mode, dataIn } = options
   const dir = await mkdtemp(join(dataIn, 'pizza-bench-'))
   // The processes end with this one whatever ends it (shop-process.ts, kafka-broker.ts); this is for what they leave behind.
   process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
-  let broker: Broker | undefined
-  let shops: ShopProcess[] = []
+  let ownBroker: Broker | undefined
+  let shops: readonly Running[] = []
   const stopAll = async (): Promise<void> => {
-    await Promise.all(shops.map((shop) => shop.stop()))
-    await broker?.stop()
+    await Promise.all(shops.map(({ shop }) => shop.stop()))
+    await ownBroker?.stop()
     await rm(dir, { recursive: true, force: true })
   }
-
-  const startOne = async (role: string, onOrders?: (url: string) => void): Promise<ShopProcess> => {
-    const isWhole = role === 'all'
-    const shop = await startShopProcess({
-      dataDir: join(dir, isWhole ? 'data' : role),
-      roles: isWhole ? [] : [role],
-      ...(broker !== undefined && { configFile: join(dir, 'config.properties') }),
-      args: ['--log-level', 'warn', ...args],
-      env: envOf(role),
-    })
-    if (shop.url !== undefined) onOrders?.(shop.url)
-    return shop
-  }
-
-  const start = async (onOrders?: (url: string) => void): Promise<void> => {
-    const starts = await Promise.allSettled(
-      (mode === 'embedded' ? ['all'] : kafkaRoles).map((role) => startOne(role, onOrders)),
-    )
-    shops = starts.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
-    const failed = starts.find((one) => one.status === 'rejected')
-    if (failed !== undefined) throw failed.reason
-  }
-
   try {
-    if (mode === 'kafka') {
-      broker = await startBroker({ dir: join(dir, 'broker') })
-      await writeFile(join(dir, 'config.properties'), `bootstrap.servers=${broker.bootstrapServers}\n`)
+    if (mode === 'kafka' && options.broker === undefined) ownBroker = await startBroker({ dir: join(dir, 'broker') })
+    const broker = options.broker ?? ownBroker
+    const logPlace = broker ? placeOnKafka(broker, dir) : { file: join(dir, 'data', 'log.sqlite') }
+    if ('groupId' in logPlace) await writeConfig(logPlace, dir)
+    const start = async (onOrders?: (url: string) => void): Promise<void> => {
+      const started = await startAll({ ...options, dir, logPlace, onOrders })
+      shops = started.shops
+      if (started.failed) throw started.failed.reason
     }
     await start()
+    const all = () => shops.map(({ shop }) => shop)
+    return {
+      mode,
+      logPlace,
+      get urls() {
+        return all().flatMap(({ url }) => url ?? [])
+      },
+      get reportUrl() {
+        return all().find(({ reportUrl }) => reportUrl !== undefined)!.reportUrl!
+      },
+      pids() {
+        const named = shops.map(({ name, shop }) => [name, shop.pid] as const)
+        return Object.fromEntries(broker?.pid === undefined ? named : [...named, ['broker', broker.pid]])
+      },
+      async kill() {
+        await Promise.all(all().map((shop) => shop.kill()))
+      },
+      start,
+      stop: stopAll,
+    }
   } catch (error) {
     await stopAll()
     throw error
   }
-  return {
-    get url() {
-      return shops.find(({ url }) => url !== undefined)!.url!
-    },
-    get reportUrl() {
-      return shops.find(({ reportUrl }) => reportUrl !== undefined)!.reportUrl!
-    },
-    pids() {
-      const named = shops.map(({ roles, pid }) => [roles[0] ?? 'shop', pid] as const)
-      return Object.fromEntries(broker?.pid === undefined ? named : [...named, ['broker', broker.pid]])
-    },
-    async kill() {
-      await Promise.all(shops.map((shop) => shop.kill()))
-    },
-    start,
-    stop: stopAll,
-  }
+}
+
+interface Running {
+  readonly name: string
+  readonly shop: ShopProcess
+}
+
+interface StartOptions extends SystemOptions {
+  readonly dir: string
+  readonly logPlace: LogPlace
+  readonly onOrders: ((url: string) => void) | undefined
+}
+
+/** Starts every process; those that did start are the caller's to end when one did not. */
+async function startAll(options: StartOptions) {
+  const { mode, processes = usualProcesses(mode) } = options
+  const starts = await Promise.allSettled(processes.map((plan) => startOne(plan, options)))
+  const shops = starts.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+  return { shops, failed: starts.find((one) => one.status === 'rejected') }
+}
+
+async function startOne({ name, roles }: ProcessPlan, options: StartOptions): Promise<Running> {
+  const { dir, logPlace, onOrders, projectDir, envOf = () => ({}), args = [] } = options
+  const isKafka = 'groupId' in logPlace
+  const shop = await startShopProcess({
+    // On the embedded log the folder is what the processes of a shop share; on Kafka each has its own state.
+    dataDir: join(dir, isKafka ? name.replaceAll(' ', '-') : 'data'),
+    roles,
+    ...(isKafka && { configFile: join(dir, 'config.properties') }),
+    ...(projectDir !== undefined && { projectDir }),
+    args: ['--log-level', 'warn', ...(isKafka ? ['--topic-prefix', logPlace.topicPrefix] : []), ...args],
+    env: envOf(name),
+  })
+  if (shop.url !== undefined) onOrders?.(shop.url)
+  return { name, shop }
+}
+
+function usualProcesses(mode: Mode): readonly ProcessPlan[] {
+  return mode === 'embedded' ? [{ name: 'shop', roles: [] }] : roles.map((role) => ({ name: role, roles: [role] }))
+}
+
+/** Topics and groups named after the shop's folder, so that shops on one broker have nothing in common. */
+function placeOnKafka({ bootstrapServers }: Broker, dir: string): KafkaPlace {
+  const groupId = basename(dir)
+  return { bootstrapServers, topicPrefix: `${groupId}-`, groupId }
+}
+
+async function writeConfig({ bootstrapServers, groupId }: KafkaPlace, dir: string): Promise<void> {
+  const lines = [`bootstrap.servers=${bootstrapServers}`, `group.id=${groupId}`]
+  await writeFile(join(dir, 'config.properties'), `${lines.join('\n')}\n`)
 }

@@ -7,7 +7,8 @@ export type Watch = { readonly kind: 'wait' } | { readonly kind: 'poll'; readonl
 
 export interface LoadTask {
   readonly kind: 'load'
-  readonly url: string
+  /** Every instance that takes orders. */
+  readonly urls: readonly string[]
   readonly clients: number
   /** Pizzas in each order. */
   readonly count: number
@@ -28,6 +29,8 @@ export interface VerifyTask {
   readonly kind: 'verify'
   readonly url: string
   readonly reportUrl: string
+  /** Orders that were put on the log beside the load generator. */
+  readonly filled: number
 }
 
 export type Task = LoadTask | RecoverTask | VerifyTask

@@ -53,6 +53,8 @@ export interface Config {
   }
   /** Which old records the embedded log deletes; absent: none. */
   readonly retention: { readonly hours?: number; readonly mb?: number }
+  /** How often checkpoints of other instances are read; 0 is never. */
+  readonly standbyMs: number
   /** How long ready orders stay in the state store; absent: for ever. */
   readonly readyOrdersHours?: number
   readonly liveActorsMax: number
@@ -222,6 +224,7 @@ function toConfig(values: Values, { chosen, file, token }: Beside): Config {
       ...(values.logRetentionHours > 0 && { hours: values.logRetentionHours }),
       ...(values.logRetentionMb > 0 && { mb: values.logRetentionMb }),
     },
+    standbyMs: values.standbyMs,
     ...(values.readyOrdersHours > 0 && { readyOrdersHours: values.readyOrdersHours }),
     liveActorsMax: values.liveActorsMax,
     behindRecordsMax: values.behindRecordsMax,

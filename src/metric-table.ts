@@ -110,6 +110,11 @@ export const metricTable = {
     ({ stats }) => stats.handover?.restoredRecords,
   ),
   pizza_restored_bytes_total: ofRole('counter', 'Their size', ({ stats }) => stats.handover?.restoredBytes),
+  pizza_followed_bytes_total: ofRole(
+    'counter',
+    'Size of the snapshot records read to follow partitions of other instances (--standby-ms)',
+    ({ stats }) => stats.handover?.followedBytes,
+  ),
   pizza_checkpoints_refused_total: ofRole(
     'counter',
     'Checkpoints of a partition that were refused because another instance had taken it over',

@@ -127,6 +127,15 @@ export const settings = {
     min: 1,
     max: 100_000,
   }),
+  standbyMs: integer({
+    flag: 'standby-ms',
+    value: 'ms',
+    group: 'Storage',
+    fallback: 2_000,
+    help: 'how often an instance reads what others stored of their orders, on Kafka; 0 is off',
+    min: 0,
+    max: 3_600_000,
+  }),
   readyOrdersHours: number({
     flag: 'ready-orders-hours',
     value: 'h',

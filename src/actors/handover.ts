@@ -25,6 +25,8 @@ export interface HandoverStats {
   /** Records and bytes that were read to take partitions over. */
   readonly restoredRecords: number
   readonly restoredBytes: number
+  /** Bytes that were read to follow partitions of other owners. */
+  readonly followedBytes: number
   /** Checkpoints that were refused because another owner had taken the partition. */
   readonly refused: number
 }
@@ -35,6 +37,6 @@ export const keptHere: Handover = {
   take: async () => {},
   publish: async (checkpoint) => () => checkpoint,
   drop: () => {},
-  stats: () => ({ restoredRecords: 0, restoredBytes: 0, refused: 0 }),
+  stats: () => ({ restoredRecords: 0, restoredBytes: 0, followedBytes: 0, refused: 0 }),
   stop: () => {},
 }

@@ -49,6 +49,8 @@ export interface OrderHostOptions {
   readonly behindRecordsMax?: number
   /** How long ready orders stay in the store, in hours (default: for ever). */
   readonly readyOrdersHours?: number
+  /** How often this host reads what others checkpoint of their partitions, in milliseconds (default 2,000); 0 is never. */
+  readonly standbyMs?: number
   /** Where other hosts of the group send the requests that this one answers. */
   readonly address?: string
   readonly clock?: Clock

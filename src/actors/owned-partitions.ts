@@ -10,6 +10,7 @@ import { type Assignment, type Consumer, type EventLog, type LogRecord } from '.
 import type { Logger } from '../logger.ts'
 import type { Topics } from '../topics.ts'
 import type { Applied } from './applied.ts'
+import { systemClock, type Clock } from './clock.ts'
 import { keptHere, type Handover } from './handover.ts'
 import type { HeldRecords } from './held-records.ts'
 import type { OrderRouter } from './order-router.ts'
@@ -26,6 +27,9 @@ export interface OwnedPartitionsOptions {
   readonly store: OrderStore
   readonly topics: Topics
   readonly groupId: string
+  /** How often partitions of other owners are followed, in milliseconds (default 2,000); 0 is never. */
+  readonly standbyMs?: number
+  readonly clock?: Clock
   readonly applied: Applied
   readonly held: HeldRecords
   readonly router: OrderRouter
@@ -105,11 +109,11 @@ export function createOwnedPartitions(options: OwnedPartitionsOptions): OwnedPar
 
 /** Through the log where it can, else the store is the only copy. */
 function createHandover(
-  { log, logger, store, topics }: OwnedPartitionsOptions,
+  { log, logger, store, topics, standbyMs = 2_000, clock = systemClock }: OwnedPartitionsOptions,
   onLost: (partition: number, error: unknown) => void,
 ): Handover {
   const { claim } = log
   if (claim === undefined || topics.snapshots === undefined) return keptHere
   const { snapshots: topic, partitions } = topics
-  return createSnapshotTopic({ log: { ...log, claim }, logger, store, topic, partitions, onLost })
+  return createSnapshotTopic({ log: { ...log, claim }, logger, store, topic, partitions, standbyMs, clock, onLost })
 }

@@ -6,9 +6,11 @@
  * T2: a checkpoint of a partition is one transaction, with the positions that belong to it as its last record.
  * T3: a store knows a partition up to its position in the topic. Where it has none, or one that the topic does not reach, what it
  *     has is dropped and the partition is rebuilt.
+ * T4: partitions of other owners are followed now and then, so that little is left to read when one is taken over.
  */
 import { LogError, type Claim, type EventLog, type LogRecord } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
+import type { Clock } from './clock.ts'
 import type { Handover } from './handover.ts'
 import type { Checkpoint, OrderStore } from './order-store.ts'
 import { setPosition, type MutablePositions } from './positions.ts'
@@ -27,6 +29,9 @@ export interface SnapshotTopicOptions {
   /** The compacted topic. */
   readonly topic: string
   readonly partitions: number
+  /** How often partitions of other owners are followed, in milliseconds; 0 is never. */
+  readonly standbyMs: number
+  readonly clock: Clock
   /** Others have the partition by now, or the log does not say: its checkpoints are refused until it is taken again. */
   readonly onLost: (partition: number, error: unknown) => void
 }
@@ -39,39 +44,66 @@ interface Owned {
   end: number
 }
 
-/** Records of one transaction on the store; with snapshots of 200 bytes a pizza, a few megabytes. */
-const restoreRecordsMax = 2_000
+/** Records of one transaction on the store: a few milliseconds, in which nothing else is done. */
+const restoreRecordsMax = 300
 
 /** Creates the handover of a host that owns nothing yet. */
 export function createSnapshotTopic(options: SnapshotTopicOptions): Handover {
-  const { log, logger, store, topic } = options
+  const { log, logger, store, topic, standbyMs, clock } = options
   const owned = new Map<number, Owned>()
-  const sums = { restoredRecords: 0, restoredBytes: 0, refused: 0 }
+  const sums = { restoredRecords: 0, restoredBytes: 0, followedBytes: 0, refused: 0 }
+  /** By partition: what reads it into the store. Two at once would mix older rows with newer ones. */
+  const reading = new Map<number, Promise<unknown>>()
+  let isStopped = false
 
-  /** @returns where the topic ends. */
-  const restore = async (partition: number): Promise<number> => {
-    const startedAt = performance.now()
+  const afterOthers = <T>(partition: number, read: () => Promise<T>): Promise<T> => {
+    const before = reading.get(partition) ?? Promise.resolve()
+    const mine = before.then(read, read)
+    reading.set(partition, mine)
+    return mine
+  }
+
+  /** Reads what the store misses of a partition. @returns where the topic ends, and how much it was. */
+  const readMissing = async (partition: number) => {
     const end = (await log.ends([topic])).get(topic)?.[partition] ?? 0
     const known = store.positions().get(topic)?.get(partition)
     if (known === undefined || known > end) store.forget(partition)
     const from = known === undefined || known > end ? 0 : known
-    if (from === end) return end
-    const { records, bytes } = await readInto(options, partition, { from, to: end })
+    if (from === known && from === end) return { end, from, records: 0, bytes: 0 }
+    return { end, from, ...(await readInto(options, partition, { from, to: end })) }
+  }
+
+  /** Reads what the store misses. @returns where the topic ends. */
+  const restore = async (partition: number): Promise<number> => {
+    const startedAt = clock.elapsed()
+    const { end, from, records, bytes } = await afterOthers(partition, () => readMissing(partition))
     if (records === 0) return end
     sums.restoredRecords += records
     sums.restoredBytes += bytes
-    const fields = {
-      role: 'orders',
-      topic,
-      partition,
-      from,
-      records,
-      bytes,
-      tookMs: Math.round(performance.now() - startedAt),
-    }
+    const tookMs = Math.round(clock.elapsed() - startedAt)
+    const fields = { role: 'orders', topic, partition, from, records, bytes, tookMs }
     logger.info(fields, `Took over partition ${partition}: ${records} snapshot records, ${bytes} bytes`)
     return end
   }
+
+  const follow = async (partition: number): Promise<void> => {
+    // It may have been taken over while others read.
+    if (isStopped || owned.has(partition)) return
+    const { bytes } = await readMissing(partition)
+    sums.followedBytes += bytes
+  }
+
+  const followAll = async (): Promise<void> => {
+    try {
+      for (let partition = 0; partition < options.partitions; partition++) {
+        if (!owned.has(partition)) await afterOthers(partition, () => follow(partition))
+      }
+    } catch (error) {
+      logger.debug({ err: error, role: 'orders' }, 'Partitions of other owners cannot be followed; trying again')
+    }
+    if (!isStopped) cancel = clock.later(() => void followAll(), standbyMs)
+  }
+  let cancel = standbyMs > 0 ? clock.later(() => void followAll(), standbyMs) : () => {}
 
   const drop = (partition: number): void => {
     owned.get(partition)?.claim.release()
@@ -132,6 +164,8 @@ export function createSnapshotTopic(options: SnapshotTopicOptions): Handover {
     drop: (partitions) => partitions.forEach(drop),
     stats: () => sums,
     stop() {
+      isStopped = true
+      cancel()
       for (const partition of owned.keys()) drop(partition)
     },
   }

@@ -114,7 +114,7 @@ export function createSqliteGroups({ db, read }: SqliteFile): SqliteGroups {
       for (const { partition, position } of rows) {
         least.set(partition, Math.min(position, least.get(partition) ?? Infinity))
       }
-      for (const partition of [...least.keys()]) {
+      for (const partition of least.keys()) {
         const isThere = (name: string) => rows.some((row) => row.partition === partition && row.group_id === name)
         if (!expected.every(isThere)) least.delete(partition)
       }

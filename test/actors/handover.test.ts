@@ -128,6 +128,34 @@ describe('Order hosts that share the partitions', () => {
     await expectVerified(shop, ['a'])
   })
 
+  test('follow the partitions of others, so that little is left to read at a take-over', async () => {
+    const shop = await open()
+    await shop.startToppings()
+    const a = await shop.startHost({ name: 'a' })
+    // A host without partitions: another one would have to leave for it to get some.
+    const extra = await Promise.all(['b', 'c', 'd'].map((name) => shop.startHost({ name })))
+    const standby = await shop.startHost({ name: 'standby', standbyMs: 5 })
+    await until(areSpread([a, ...extra]))
+    const shown = await placeOrders([a, ...extra], 12)
+    for (const { host } of [a, ...extra]) await host.checkpointer.now()
+    const everything = shop.records('order-snapshots').length
+    await until(() =>
+      [0, 1, 2, 3].every(
+        (p) =>
+          (standby.store.positions().get('order-snapshots')?.get(p) ?? 0) ===
+          shop.storage.topics.get('order-snapshots')![p]!.records.length,
+      ),
+    )
+    expect(everything).toBeGreaterThan(12)
+    expect(standby.host.stats().handover.restoredRecords).toBe(0)
+    expect(standby.host.gate.partitions).toEqual([])
+    for (const one of [a, ...extra]) one.crash()
+    await until(areSpread([standby]))
+    await expectUnchanged(shown, [standby])
+    expect(standby.host.stats().handover.restoredRecords).toBe(0)
+    await expectVerified(shop, ['standby'])
+  })
+
   test('P9: the late checkpoint of an owner that lost its partitions without noticing is refused', async () => {
     const shop = await open({ checkpointMs: 1_000_000 })
     const a = await shop.startHost({ name: 'a' })

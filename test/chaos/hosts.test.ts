@@ -257,21 +257,23 @@ async function pauseAtWork(hosts: Hosts, name: string): Promise<{ resume(): Prom
   const { text: own } = await http.get(`${url}/own/orders?limit=1`)
   const { partitions: mine } = JSON.parse(own) as { partitions: number[] }
   const place = async (): Promise<string> => {
-    const { text } = await http.post(`${url}/order/300`)
+    const { text } = await http.post(`${url}/order/1000`)
     return (JSON.parse(text) as { order_id: string }).order_id
   }
   const look = async (at: string): Promise<OrderJson> => {
     const { status, text } = await http.get(`${at}/order/${orderId}`)
     return status === 200 ? (JSON.parse(text) as OrderJson) : await look(at)
   }
-  const isUnderWay = async (): Promise<boolean> => {
-    const { status, in_progress } = await look(url!)
-    if (status === 'ready') throw new Error('The order was ready before the host could be paused')
-    return in_progress.some(({ state }) => state !== 'sauce')
+  /** Whether it is caught half done. */
+  const isCaught = async (): Promise<boolean> => {
+    if (!mine.includes(placeKey(orderId, partitions))) return false
+    const isBegun = ({ status, in_progress }: OrderJson) =>
+      status === 'ready' || in_progress.some(({ state }) => state !== 'sauce')
+    const order = await until('the order to be begun', async () => [await look(url!)].find(isBegun))
+    return order.status !== 'ready'
   }
   let orderId = await place()
-  while (!mine.includes(placeKey(orderId, partitions))) orderId = await place()
-  await until('work under way', isUnderWay)
+  while (!(await isCaught())) orderId = await place()
   hosts.pause(name)
   await until('the others finish the order', async () => (await look(hosts.url())).status === 'ready')
   const finished = await look(hosts.url())

@@ -170,7 +170,7 @@ describe('Retention by age', () => {
     await append(4)
     setPosition('sauce', 4)
     passHours(2)
-    const settle = async () => Promise.reject(new Error('no disk'))
+    const settle = () => Promise.reject(new Error('no disk'))
     await expect(sweep({ ageMsMax: hour, settle })).rejects.toThrow('no disk')
     expect(await edges()).toEqual([0, 4])
   })

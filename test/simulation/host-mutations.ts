@@ -119,10 +119,6 @@ export const hostMutations: readonly Mutation[] = [
     log: appending((records, { claimed }) => claimed.append(records.filter((record) => !isHeld(record)))),
   },
   {
-    name: 'held records are not taken over',
-    orderStore: (store) => ({ ...store, restore: (restored) => store.restore({ ...restored, held: [] }) }),
-  },
-  {
     name: 'a lost partition stays in memory',
     log: consuming(() => ({ onRevoked: () => {} })),
   },

@@ -41,6 +41,7 @@ export interface HostSettings {
   readonly checkpointOrdersMax: number
   readonly behindRecordsMax: number
   readonly readyOrdersHours?: number
+  readonly standbyMs?: number
   /** Puts something between the role and its log, or its store. */
   readonly wrapLog: (log: EventLog) => EventLog
   readonly wrapStore: (store: OrderStore) => OrderStore
