@@ -1,6 +1,6 @@
 /**
- * Memory fill. Puts orders and their toppings on a shop's embedded log as POST and the topping services would, in waves that the
- * orders role has read before the next one comes. The orders left open are spread over all of them.
+ * Memory fill. Puts orders and their toppings on a shop's log as POST and the topping services would, in waves that have been
+ * read before the next one comes. The orders left open are spread over all of them.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { v7 as uuidv7 } from 'uuid'
@@ -27,31 +27,43 @@ const pollMs = 20
 /** So that the ids of a million orders need not be kept: of these many, evenly spread, the id is told. */
 const idsTold = 20_000
 
-/** Fills the log and waits until the orders role has read it. @returns ids spread over all orders. */
+/** The log to fill, and who has to have read it. */
+export interface Filled {
+  readonly log: EventLog
+  readonly topics: Topics
+  readonly groupId: string
+  readonly roles: readonly string[]
+}
+
+/** Fills an embedded log and waits until the orders role has read it. @returns ids spread over all orders. */
 export async function fillLog(file: string, fill: Fill): Promise<string[]> {
   const topics = createTopics(recipe, { prefix: '', partitions: 6 })
   const log = createSqliteLog({ file })
-  const told: string[] = []
-  const every = Math.max(1, Math.floor(fill.orders / idsTold))
   try {
-    for (let from = 0; from < fill.orders; from += waveOrders) {
-      const numbers = Array.from({ length: Math.min(waveOrders, fill.orders - from) }, (_, index) => from + index)
-      const ids = numbers.map(() => BigInt(`0x${uuidv7().replaceAll('-', '')}`).toString())
-      told.push(...ids.filter((_, index) => numbers[index]! % every === 0))
-      await appendWave(log, topics, ids, { fill, isOpen: (index) => numbers[index]! % fill.openEvery === 0 })
-      await behindAtMost(log, topics, behindMax)
-      fill.onProgress(from + ids.length)
-    }
-    await behindAtMost(log, topics, 0)
+    return await fillOrders({ log, topics, groupId: 'pizza-actors', roles: ['orders'] }, fill)
   } finally {
     await log.close()
   }
+}
+
+/** Fills a log and waits until it has been read. @returns ids spread over all orders. */
+export async function fillOrders(filled: Filled, fill: Fill): Promise<string[]> {
+  const told: string[] = []
+  const every = Math.max(1, Math.floor(fill.orders / idsTold))
+  for (let from = 0; from < fill.orders; from += waveOrders) {
+    const numbers = Array.from({ length: Math.min(waveOrders, fill.orders - from) }, (_, index) => from + index)
+    const ids = numbers.map(() => BigInt(`0x${uuidv7().replaceAll('-', '')}`).toString())
+    told.push(...ids.filter((_, index) => numbers[index]! % every === 0))
+    await appendWave(filled, ids, { fill, isOpen: (index) => numbers[index]! % fill.openEvery === 0 })
+    await behindAtMost(filled, behindMax)
+    fill.onProgress(from + ids.length)
+  }
+  await behindAtMost(filled, 0)
   return told
 }
 
 async function appendWave(
-  log: EventLog,
-  topics: Topics,
+  { log, topics }: Filled,
   ids: readonly string[],
   { fill: { count }, isOpen }: { fill: Fill; isOpen: (index: number) => boolean },
 ): Promise<void> {
@@ -81,9 +93,9 @@ function toToppings(topic: string, order_id: string, count: number, step: number
   })
 }
 
-async function behindAtMost(log: EventLog, topics: Topics, recordsMax: number): Promise<void> {
+async function behindAtMost({ log, topics, groupId, roles }: Filled, recordsMax: number): Promise<void> {
   for (;;) {
-    const lags = await readLags(log, topics, 'pizza-actors', ['orders'])
+    const lags = await readLags(log, topics, groupId, roles)
     if (lags.reduce((sum, { lag }) => sum + lag, 0) <= recordsMax) return
     await sleep(pollMs)
   }

@@ -72,12 +72,18 @@ export function endOnSignals(): void {
   }
 }
 
-/** Starts a shop with nothing in it. */
-export async function startSystem(options: SystemOptions): Promise<System> {
-  const { mode, dataIn } = options
+/** A folder that is deleted when this process ends. */
+export async function createDataDir(dataIn: string): Promise<string> {
   const dir = await mkdtemp(join(dataIn, 'pizza-bench-'))
   // The processes end with this one whatever ends it (shop-process.ts, kafka-broker.ts); this is for what they leave behind.
   process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
+/** Starts a shop with nothing in it. */
+export async function startSystem(options: SystemOptions): Promise<System> {
+  const { mode, dataIn } = options
+  const dir = await createDataDir(dataIn)
   let ownBroker: Broker | undefined
   let shops: readonly Running[] = []
   const stopAll = async (): Promise<void> => {

@@ -104,12 +104,11 @@ export const metricTable = {
     'Times that a consumer was replaced because it did nothing though there was something to do',
     ({ stats }) => stats.tallies.recycled,
   ),
-  pizza_restored_records_total: ofRole(
+  pizza_restored_bytes_total: ofRole(
     'counter',
-    'Snapshot records read to take partitions over from other instances',
-    ({ stats }) => stats.handover?.restoredRecords,
+    'Size of the snapshot records read to take partitions over from other instances',
+    ({ stats }) => stats.handover?.restoredBytes,
   ),
-  pizza_restored_bytes_total: ofRole('counter', 'Their size', ({ stats }) => stats.handover?.restoredBytes),
   pizza_followed_bytes_total: ofRole(
     'counter',
     'Size of the snapshot records read to follow partitions of other instances (--standby-ms)',
@@ -156,7 +155,11 @@ export const metricTable = {
     'Ready orders that have left the state store (--ready-orders-hours)',
     (orders) => orders.aged,
   ),
-  pizza_live_actors: ofOrders('gauge', 'Order actors in memory (--live-actors-max)', (orders) => orders.live),
+  pizza_live_actors: ofOrders(
+    'gauge',
+    'Actors in memory, orders and pizzas together (--live-actors-max)',
+    (orders) => orders.live,
+  ),
   pizza_dirty_orders: ofOrders('gauge', 'Orders that changed since the last checkpoint', (orders) => orders.dirty),
   pizza_hydrations_total: ofOrders('counter', 'Order actors brought back into memory', (orders) => orders.hydrations),
   pizza_passivations_total: ofOrders('counter', 'Order actors put out of memory', (orders) => orders.passivations),

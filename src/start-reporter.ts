@@ -34,7 +34,9 @@ export async function startReporter(parts: Parts): Promise<Started> {
     const isHere = (partition: number): boolean => own.parts().some((part) => part.partition === partition)
     const peers = createPeers({ log, groupId, self: address, partitions, isHere })
     const report = createSharedReport({ own, partitions, ...(isShared && { peers }) })
-    const role: Role & SharedReport = { ...own, ...report }
-    return { role, app: createReportApp({ report, scrape, logger, ...(isShared && { own }) }) }
+    const app = createReportApp({ report, scrape, logger, ...(isShared && { own }) })
+    app.once('closing', () => report.close())
+    const role: Role & SharedReport = { ...own, read: report.read }
+    return { role, app }
   })
 }

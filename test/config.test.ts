@@ -50,6 +50,7 @@ describe('A configuration', () => {
       startFrom: 'earliest',
       topics: { hasSnapshots: false, prefix: '', partitions: 6 },
       retention: {},
+      standbyMs: 2_000,
       liveActorsMax: 10_000,
       behindRecordsMax: 50_000,
       checkpointMs: 100,
@@ -65,7 +66,7 @@ describe('A configuration', () => {
     const words =
       'sauce orders --host 0.0.0.0 --port 1 --report-port=2 --report-url https://r.example --advertised-host a.example --data d --partitions 3 --replication-factor 4 --topic-prefix dev- ' +
       '--last-topic done --order-count-max 5 --live-actors-max 6 --checkpoint-ms 7 --checkpoint-orders-max 8 --drain-ms 9 ' +
-      '--wait-ms-max 10 --page-rows-max 11 --behind-records-max 12 --metrics-port 0 --log-level warn --demo 0.5 --log-retention-hours 1.5 --log-retention-mb 100'
+      '--wait-ms-max 10 --page-rows-max 11 --behind-records-max 12 --metrics-port 0 --log-level warn --demo 0.5 --log-retention-hours 1.5 --log-retention-mb 100 --standby-ms 0 --ready-orders-hours 24'
     expect(started(parse(words))).toEqual({
       roles: ['orders', 'sauce'],
       http: {
@@ -85,6 +86,8 @@ describe('A configuration', () => {
       startFrom: 'earliest',
       topics: { hasSnapshots: false, prefix: 'dev-', lastTopic: 'done', partitions: 3, replicationFactor: 4 },
       retention: { hours: 1.5, mb: 100 },
+      standbyMs: 0,
+      readyOrdersHours: 24,
       liveActorsMax: 6,
       behindRecordsMax: 12,
       checkpointMs: 7,

@@ -229,14 +229,13 @@ function putPizzas(outbox: Outbox, recipe: Recipe, topics: Topics, orderId: stri
 /** Who waits for which order to become ready. */
 function createReadyListeners() {
   const listeners = new Map<string, Set<() => void>>()
+  const announce = (orderId: string): void => {
+    for (const listener of listeners.get(orderId) ?? []) listener()
+    listeners.delete(orderId)
+  }
   return {
-    announce(orderId: string): void {
-      for (const listener of listeners.get(orderId) ?? []) listener()
-      listeners.delete(orderId)
-    },
-    wakeAll(): void {
-      for (const orderId of [...listeners.keys()]) this.announce(orderId)
-    },
+    announce,
+    wakeAll: (): void => [...listeners.keys()].forEach(announce),
     /** @returns a function that withdraws. */
     listen(orderId: string, listener: () => void): () => void {
       let ofOrder = listeners.get(orderId)

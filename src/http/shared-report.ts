@@ -4,7 +4,8 @@
  * V1: who owns every partition and is sure of it answers from memory and asks nobody, whatever is down (P5).
  * V2: the report is whole: each partition is counted by its owner, and only while nobody else can own it. The next owner reads to where
  *     the partition ends then before it answers, so what was shown never goes down, whoever is asked (P7).
- * V3: where the log does not say who owns what, what was known last counts: nobody can take anything over from there.
+ * V3: where the log does not say who owns what, what was known last counts: nobody can take anything over from there. Who is not alone
+ *     therefore keeps looking, asked or not.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Peers } from '../actors/peers.ts'
@@ -22,13 +23,20 @@ export interface SharedReportOptions {
 }
 
 const againMs = 25
+/** How old may be what is known of the owners when the log goes away. */
+const lookMs = 1_000
 const partTimeoutMs = 2_000
 
 /** Creates what answers for all reporters. */
-export function createSharedReport(options: SharedReportOptions): SharedReport {
-  const { own, partitions, patienceMs = 5_000 } = options
+export function createSharedReport(options: SharedReportOptions): SharedReport & { close(): void } {
+  const { own, partitions, peers, patienceMs = 5_000 } = options
+  const look = (): void => {
+    if (own.parts().length < partitions) void peers?.others()
+  }
+  const looking = peers && setInterval(look, lookMs).unref()
   return {
     readiness: () => own.readiness(),
+    close: () => clearInterval(looking),
     async read(signal) {
       const dueAt = performance.now() + patienceMs
       for (let fresh = false; ; fresh = true) {

@@ -49,6 +49,7 @@ async function startHttpReporter(shop: MemoryShop, name: string, settings: Setti
   const isHere = (partition: number) => own.parts().some((part) => part.partition === partition)
   const peers = createPeers({ log: { ...shop.log, owners }, groupId, self: listening.url, partitions, isHere })
   const report = createSharedReport({ own, peers, partitions, patienceMs })
+  onTestFinished(() => report.close())
   door.open(createReportApp({ report, own, scrape, logger }))
   return { ...running, url: listening.url, closePort: () => listening.close() }
 }
@@ -314,6 +315,8 @@ describe('A standby reporter, which owns nothing', () => {
       others: async () => new Map([[a.url, [0, 1, 2, 3]]]),
       isAway: () => false,
     }
-    expect(await createSharedReport({ own: nothing, partitions, peers }).read()).toEqual({ none: 1 })
+    const standby = createSharedReport({ own: nothing, partitions, peers })
+    onTestFinished(() => standby.close())
+    expect(await standby.read()).toEqual({ none: 1 })
   })
 })

@@ -29,7 +29,7 @@ async function openFleet(world: World, role: string, names: readonly string[]): 
     ...names.map((name) => ({ roles: [role], name, dataDir: join(world.dataDir, name) })),
     { roles: everyRole.filter((other) => other !== role), name: rest },
   ]
-  for (const { dataDir } of processes) if (dataDir !== undefined) await mkdir(dataDir)
+  for (const name of names) await mkdir(join(world.dataDir, name))
   const fleet = world.createFleet({ processes, args: ['--metrics-port', '0'] })
   await fleet.startAll()
   return fleet
@@ -188,5 +188,42 @@ describe.skipIf(!(await kafkaAvailable()))(`Two processes of one role (${needsKa
     // A stop gives them away; a kill is noticed when the session times out, after 6 s.
     expect(stoppedMs).toBeLessThan(3_000)
     expect(killedMs).toBeLessThan(15_000)
+  })
+
+  test('P5: cheese reporters answer while the broker is away, with what they had', async () => {
+    const world = await open()
+    const names = ['a', 'b']
+    const fleet = await openFleet(world, 'cheese-reporter', names)
+    const http = createHttpClient()
+    await areSpread(http, fleet, 'cheese-reporter', names)
+    const { text } = await http.post(`${await fleet.url()}/order/100`)
+    const { order_id } = JSON.parse(text) as { order_id: string }
+    await http.get(`${await fleet.url()}/order/${order_id}`, { prefer: 'wait=30' })
+    const read = async (name: string) => {
+      const startedAt = performance.now()
+      const answer = await http.get(`${fleet.process(name)!.reportUrl}/report`)
+      return { answer: `${answer.status} ${answer.text}`, tookMs: Math.round(performance.now() - startedAt) }
+    }
+    const sum = (answer: string) => [...answer.matchAll(/:(\d+)/g)].reduce((n, [, pizzas]) => n + Number(pizzas), 0)
+    await until('every pizza to be counted', async () => sum((await read('a')).answer) === 100)
+    const { answer: before } = await read('a')
+    await broker.kill()
+    const tookMs: number[] = []
+    // For longer than a membership lasts.
+    const endsAt = performance.now() + 8_000
+    while (performance.now() < endsAt) {
+      for (const name of names) {
+        const { answer, tookMs: took } = await read(name)
+        expect(answer).toBe(before)
+        tookMs.push(took)
+      }
+      await sleep(20)
+    }
+    http.close()
+    const sorted = tookMs.toSorted((a, b) => a - b)
+    console.log(
+      `${sorted.length} reports without a broker: median ${sorted[sorted.length >> 1]} ms, longest ${sorted.at(-1)}`,
+    )
+    await fleet.killAll()
   })
 })

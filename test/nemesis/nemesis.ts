@@ -11,6 +11,7 @@ import { checkShop } from '../support/checker.ts'
 import { everyRole, type FleetProcess } from '../support/fleet.ts'
 import { startLoad, type Load } from '../support/load.ts'
 import { createRandom, type Random } from '../support/random.ts'
+import { until } from '../support/until.ts'
 import { createWitness, type Witness } from '../support/witness.ts'
 import { faultKinds, type FaultKind } from './faults.ts'
 import { planFaults, type PlannedFault } from './plan.ts'
@@ -44,6 +45,9 @@ export interface NemesisOptions {
 
 /** Above the longest answer a customer waits for (http-client.ts), twice. */
 const drainMsMax = 120_000
+
+/** Above the time after which a group gives a dead member up and hands its partitions on. */
+const readyMsMax = 60_000
 
 /** One fault as it came. */
 export interface Fault {
@@ -237,7 +241,11 @@ async function settle({ target, loads, witness, findings, options }: Run): Promi
   const { fleet } = target
   options.say?.(`mended; draining ${witness.accepted.size} orders`)
   await answeredInTime(Promise.all(loads.map((load) => load.stop())))
-  const result = await checkShop({ witness, url: await fleet.url(), reportUrl: await fleet.reportUrl(), patienceS: 30 })
+  const [url, reportUrl] = [await fleet.url(), await fleet.reportUrl()]
+  for (const door of [url, reportUrl]) {
+    await until(`${door} to be ready`, async () => (await fetch(`${door}/readyz`)).ok, readyMsMax)
+  }
+  const result = await checkShop({ witness, url, reportUrl, patienceS: 30 })
   findings.push(...result.violations, ...fleet.crashes, ...(await target.verify()))
   if (findings.length === 0) await fleet.stopAll()
   return result.pizzas

@@ -105,7 +105,7 @@ function checkHeld({ storage, topics, witness }: CheckOptions, partition: number
 
 /** Restores an empty disk from the topic up to these ends, and compares it with the log. */
 async function checkRestored(
-  { log, topics, witness }: CheckOptions,
+  { cluster, log, topics, witness }: CheckOptions,
   topic: string,
   until: readonly number[],
 ): Promise<ReturnType<ReturnType<typeof createOrderDisk>['open']>> {
@@ -117,6 +117,8 @@ async function checkRestored(
     store,
     topic,
     partitions: topics.partitions,
+    standbyMs: 0,
+    clock: cluster.world.clock,
     onLost() {},
   })
   await handover.prepare()

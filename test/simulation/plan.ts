@@ -53,6 +53,8 @@ export interface Plan {
   readonly hosts: number
   /** Whether partitions can be handed over through the topic of snapshots; a lone host can do without. */
   readonly hasSnapshots: boolean
+  /** How often a host follows the partitions of others; 0 is never. */
+  readonly standbyMs: number
   /** Pizzas of each order. */
   readonly orders: readonly number[]
   /** Whether other programs write too: bad records, early toppings, doubled orders. */
@@ -81,6 +83,7 @@ export function createPlan(seed: number): Plan {
     partitions: 1 + random.below(hasSnapshots ? 4 : 3),
     hosts,
     hasSnapshots,
+    standbyMs: random.pick([0, 1, 20, 100]),
     orders: Array.from({ length: 2 + random.below(7) }, () => 1 + random.below(random.oneIn(5) ? 8 : 2)),
     hasStrangers: random.oneIn(2),
     checkpointMs: random.pick([1, 5, 20, 100]),

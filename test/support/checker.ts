@@ -145,8 +145,8 @@ async function readReport(
 ): Promise<Record<string, number>> {
   const deadline = performance.now() + patienceS * 1_000
   for (;;) {
-    const { text } = await http.get(`${reportUrl}/report`)
-    const report = JSON.parse(text) as Record<string, number>
+    const { status, text } = await http.get(`${reportUrl}/report`)
+    const report = status === 200 ? (JSON.parse(text) as Record<string, number>) : {}
     if (sum(report) >= pizzas || performance.now() > deadline) return report
   }
 }
