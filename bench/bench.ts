@@ -2,16 +2,21 @@
  * `npm run bench`: measures the running program over HTTP, embedded and on Kafka (README.md beside this file says how and why).
  * Ends with 1 when an answer was wrong, whatever the speed.
  */
+import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { runRounds, withShops, type Comparison, type ShopPlan } from './compare.ts'
+import { printComparison, printGrowth } from './compare-table.ts'
 import { startGenerator } from './generator.ts'
+import { runGrowth, type Growth, type GrowthPlan } from './growth.ts'
+import { describeInstances, parseInstances, toProcesses, type Instances } from './instances.ts'
 import { describeMachine, type Machine } from './machine.ts'
-import { judge, judgeMemory, type Mark } from './marks.ts'
+import { judge, judgeGrowth, judgeMemory, type Mark } from './marks.ts'
 import { runMemory, type Memory } from './memory.ts'
 import { createProgress } from './progress.ts'
-import { runPlan, type Bench, type Plan, type SystemResult } from './runs.ts'
+import { runPlan, toLoads, type Bench, type Plan, type SystemResult } from './runs.ts'
 import { runSoak, type Soak } from './soak.ts'
 import { endOnSignals, startSystem, type Mode } from './systems.ts'
 import { printCost, printKills, printLoads, printMemory, printSoak, printTable } from './table.ts'
@@ -24,6 +29,10 @@ interface Options {
   readonly quick?: true
   readonly soak?: true | number
   readonly memory?: true | number
+  readonly instances?: Instances
+  readonly against?: string
+  readonly growth?: true | number
+  readonly rounds: number
   readonly data: string
   readonly json: string
 }
@@ -34,12 +43,15 @@ interface Report {
   readonly plan: Plan
   readonly systems: Partial<Record<Mode, SystemResult>>
   readonly soaks: Partial<Record<Mode, Soak>>
+  readonly comparisons: Partial<Record<Mode, Comparison>>
+  readonly growths: Partial<Record<Mode, Growth>>
   readonly memory?: Memory
   readonly marks: readonly Mark[]
 }
 
 const soakPizzas = 1_000_000
 const memoryOrders = 1_000_000
+const growthOrders = 1_000_000
 const latest = resolve(import.meta.dirname, 'results/latest.json')
 
 const command = new Command('npm run bench --')
@@ -57,11 +69,25 @@ const command = new Command('npm run bench --')
     `a shop full of orders instead (${memoryOrders} when not given), a fifth of them open`,
     parseWhole,
   )
+  .option(
+    '--instances <n>',
+    'a shop on Kafka beside one whose role orders runs n times; also role=n,… or all=n',
+    parseInstancesOption,
+  )
+  .option('--against <folder>', 'this checkout beside another one')
+  .option(
+    '--growth [orders]',
+    `the cost of a pizza while more orders are stored (up to ${growthOrders} when not given) and orders are larger`,
+    parseWhole,
+  )
+  .option('--rounds <n>', 'how often shops that are compared take turns', parseWhole, 3)
   .option('--data <folder>', 'where the systems keep their data meanwhile', tmpdir())
   .option('--json <file>', 'where the figures are written', latest)
   .parse()
 
 const options = command.opts<Options>()
+const works = (['soak', 'memory', 'instances', 'against', 'growth'] as const).filter((name) => options[name])
+if (works.length > 1) command.error(`error: give one of ${works.map((name) => `--${name}`).join(' and ')}`)
 const progress = createProgress(process.stderr)
 endOnSignals()
 try {
@@ -79,26 +105,39 @@ async function main(): Promise<void> {
   }
   const systems: Partial<Record<Mode, SystemResult>> = {}
   const soaks: Partial<Record<Mode, Soak>> = {}
+  const comparisons: Partial<Record<Mode, Comparison>> = {}
+  const growths: Partial<Record<Mode, Growth>> = {}
   const marks: Mark[] = []
-  const modes = options.mode === 'both' ? (['embedded', 'kafka'] as const) : [options.mode]
+  const plans = toShopPlans(options)
   let memory: Memory | undefined
   if (options.memory !== undefined) {
     const orders = options.memory === true ? memoryOrders : options.memory
     memory = await runMemory({ orders, dataIn: options.data, progress })
     marks.push(...judgeMemory(memory))
   }
-  for (const mode of memory === undefined ? modes : []) {
-    await measure(mode, async (bench) => {
-      if (options.soak !== undefined) {
-        soaks[mode] = await runSoak(bench, options.soak === true ? soakPizzas : options.soak)
-        return
-      }
-      const result = await runPlan(bench, plan)
-      systems[mode] = result
-      marks.push(...judge(mode, result))
-    })
+  for (const mode of memory === undefined ? toModes(options) : []) {
+    const shared = { mode, dataIn: options.data, progress }
+    if (options.growth !== undefined) {
+      const growth = await runGrowth({ ...shared, ...toGrowthPlan(options.growth) })
+      growths[mode] = growth
+      marks.push(...judgeGrowth(mode, growth))
+    } else if (plans !== undefined) {
+      const rounds = { loads: toLoads(plan), rounds: options.rounds, warmUpS: plan.systemWarmUpS }
+      comparisons[mode] = await withShops({ ...shared, plans }, (shops) => runRounds(shops, rounds))
+    } else {
+      await measure(mode, async (bench) => {
+        if (options.soak !== undefined) {
+          soaks[mode] = await runSoak(bench, options.soak === true ? soakPizzas : options.soak)
+          return
+        }
+        const result = await runPlan(bench, plan)
+        systems[mode] = result
+        marks.push(...judge(mode, result))
+      })
+    }
   }
-  const report = { date: new Date().toISOString(), machine, plan, systems, soaks, ...(memory && { memory }), marks }
+  const date = new Date().toISOString()
+  const report = { date, machine, plan, systems, soaks, comparisons, growths, ...(memory && { memory }), marks }
   print(report)
   await mkdir(dirname(options.json), { recursive: true })
   await writeFile(options.json, `${JSON.stringify(report, undefined, 1)}\n`)
@@ -123,7 +162,38 @@ function toPlan({ clients, seconds, kills, quick }: Options): Plan {
   return { clients, seconds, warmUpS: 3, systemWarmUpS: 20, bigOrders: 20, kills }
 }
 
-function print({ date, machine, systems, soaks, memory, marks }: Report): void {
+/** Processes that share orders need Kafka: on an embedded log one has them all. */
+function toModes({ mode, instances }: Options): readonly Mode[] {
+  if (instances === undefined) return mode === 'both' ? ['embedded', 'kafka'] : [mode]
+  if (mode === 'embedded') command.error('error: --instances needs Kafka; leave --mode out, or give --mode kafka')
+  return ['kafka']
+}
+
+/** The first is what the others are compared with. */
+function toShopPlans({ instances, against }: Options): ShopPlan[] | undefined {
+  if (instances !== undefined) {
+    return [
+      { name: '1 of every role', processes: toProcesses(new Map()) },
+      { name: describeInstances(instances), processes: toProcesses(instances) },
+    ]
+  }
+  if (against === undefined) return undefined
+  const projectDir = resolve(against)
+  if (!existsSync(join(projectDir, 'src', 'main.ts')) || !existsSync(join(projectDir, 'node_modules'))) {
+    command.error(`error: --against needs a checkout of this program with its packages (npm install): ${projectDir}`)
+  }
+  return [{ name: basename(projectDir), projectDir }, { name: 'this checkout' }]
+}
+
+function toGrowthPlan(growth: true | number): GrowthPlan {
+  const { rounds, quick } = options
+  if (quick) return { stored: [500, 5_000], counts: [1, 10, 100], rounds: 1, warmUpS: 2 }
+  const most = growth === true ? growthOrders : growth
+  const stored = [most / 100, most / 10, most].map((orders) => Math.ceil(orders))
+  return { stored, counts: [1, 10, 100, 1_000], rounds, warmUpS: 10 }
+}
+
+function print({ date, machine, systems, soaks, comparisons, growths, memory, marks }: Report): void {
   const { cpu, cores, memoryGb, os, node, kafka, fsyncMs } = machine
   console.log(`\n${date}, ${cores} × ${cpu}, ${memoryGb} GB, ${os}, Node ${node}, Kafka ${kafka}`)
   console.log(
@@ -134,6 +204,12 @@ function print({ date, machine, systems, soaks, memory, marks }: Report): void {
     if (result.kills.length > 0) console.log(`\n${printKills(result)}`)
   }
   for (const [mode, soak] of Object.entries(soaks)) console.log(`\n## ${mode}, soak\n\n${printSoak(soak)}`)
+  for (const [mode, comparison] of Object.entries(comparisons)) {
+    console.log(`\n## ${mode}, compared\n\n${printComparison(comparison)}`)
+  }
+  for (const [mode, growth] of Object.entries(growths)) {
+    console.log(`\n## ${mode}, CPU milliseconds\n\n${printGrowth(growth)}`)
+  }
   if (memory !== undefined) console.log(`\n## embedded, memory of the orders role\n\n${printMemory(memory)}`)
   if (marks.length === 0) return
   const rows = marks.map(({ name, wanted, measured, reached }) => [name, wanted, measured, reached ? 'yes' : 'no'])
@@ -144,6 +220,14 @@ function parseWhole(text: string): number {
   const value = Number(text)
   if (Number.isInteger(value) && value >= 0) return value
   throw new InvalidArgumentError('a whole number is needed')
+}
+
+function parseInstancesOption(text: string): Instances {
+  try {
+    return parseInstances(text)
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message)
+  }
 }
 
 function parseList(text: string): number[] {

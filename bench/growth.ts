@@ -5,11 +5,12 @@
  * G1: before the rounds each shop is started again, so that no process has had more practice than another.
  * G2: the orders role is a process of its own on every log, so that its cost can be told from that of the others.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { EventLog } from '../src/log/event-log.ts'
 import { createKafkaLog } from '../src/log/kafka-log.ts'
 import { createSqliteLog } from '../src/log/sqlite-log.ts'
 import { recipe } from '../src/menu.ts'
 import { createTopics } from '../src/topics.ts'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { runRounds, withShops, type Comparison, type Shop } from './compare.ts'
 import { openConnection } from './http-connection.ts'
 import { fillOrders } from './memory-fill.ts'
@@ -75,14 +76,13 @@ export function toLoad(count: number): LoadOptions {
 /** Puts orders of one pizza on the log, which the shop then makes. */
 async function fillShop(shop: Shop, orders: number): Promise<void> {
   const { system, progress } = shop
-  const log = openLog(system.logPlace)
+  const { at, topicPrefix: prefix, groupId } = system.logPlace
   const startedAt = performance.now()
+  const log = openLog(at)
   try {
-    const topics = createTopics(recipe, { prefix: prefixOf(system.logPlace), partitions })
-    await log.ensureTopics(topics.specs)
-    const filled = { log, topics, groupId: groupOf(system.logPlace), roles }
+    const topics = createTopics(recipe, { prefix, partitions })
     const onProgress = (so: number) => progress.update(`${so} of ${orders} orders`)
-    await fillOrders(filled, { orders, openEvery: 1, count: 1, onProgress })
+    await fillOrders({ log, topics, groupId, roles }, { orders, openEvery: 1, count: 1, onProgress })
   } finally {
     await log.close()
   }
@@ -104,16 +104,7 @@ async function untilMade(url: string): Promise<void> {
   connection.close()
 }
 
-function openLog(place: LogPlace) {
-  if ('file' in place) return createSqliteLog({ file: place.file })
-  const { bootstrapServers } = place
-  return createKafkaLog({ connection: { brokers: [bootstrapServers], clientId: 'bench', ssl: false } })
-}
-
-function prefixOf(place: LogPlace): string {
-  return 'topicPrefix' in place ? place.topicPrefix : ''
-}
-
-function groupOf(place: LogPlace): string {
-  return 'groupId' in place ? place.groupId : 'pizza-actors'
+function openLog(at: LogPlace['at']): EventLog {
+  if ('file' in at) return createSqliteLog(at)
+  return createKafkaLog({ connection: { brokers: [at.bootstrapServers], clientId: 'bench', ssl: false } })
 }

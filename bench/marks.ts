@@ -1,4 +1,6 @@
 /** Marks. What the shop set itself to reach on two cores; a mark is looked at only when its run was part of the plan. */
+import type { Growth } from './growth.ts'
+import { toFamilies } from './growth-cost.ts'
 import type { Memory } from './memory.ts'
 import type { SystemResult } from './runs.ts'
 import type { Mode } from './systems.ts'
@@ -14,6 +16,7 @@ const least = { embedded: { ordersPerSecond: 2_000, readyMs: 5 }, kafka: { order
 const bigPizzasPerSecond = 8_000
 const recoverMs = 2_000
 const ordersMb = 300
+const growthMax = 1.25
 
 export function judge(mode: Mode, { loads, kills }: SystemResult): Mark[] {
   const marks: Mark[] = []
@@ -40,10 +43,22 @@ export function judgeMemory({ phases }: Memory): Mark[] {
   return [atMost('embedded, memory of the orders role, MB', peakMb, ordersMb)]
 }
 
+/** Falling is fine: what counts is the highest cost of a pizza against any with fewer orders stored, or in a smaller order. */
+export function judgeGrowth(mode: Mode, growth: Growth): Mark[] {
+  return toFamilies(growth).map(({ name, growth: highest }) =>
+    atMost(`${mode}, CPU time a pizza, ${name}: highest growth`, highest, growthMax),
+  )
+}
+
 function atLeast(name: string, value: number, bound: number): Mark {
   return { name, wanted: `≥ ${bound}`, measured: value.toFixed(0), reached: value >= bound }
 }
 
 function atMost(name: string, value: number, bound: number): Mark {
-  return { name, wanted: `≤ ${bound}`, measured: String(Math.round(value * 10) / 10), reached: value <= bound }
+  return {
+    name,
+    wanted: `≤ ${bound}`,
+    measured: String(Number(value.toFixed(bound < 2 ? 2 : 1))),
+    reached: value <= bound,
+  }
 }

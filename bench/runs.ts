@@ -46,7 +46,7 @@ export interface Bench {
   readonly progress: Progress
 }
 
-const bigOrder = { count: 1_000, clients: 4 }
+const bigOrder = { count: 1_000, clients: 4, watch: { kind: 'wait' }, warmUpS: 0 } as const
 const ordersPerRun = 2
 const killClients = 64
 /** Long enough that the roles have positions to come back to, and short of the next checkpoint by chance. */
@@ -61,29 +61,40 @@ function pollEveryMs(clients: number): number {
 /** Every run of the plan on one system. @throws Error when an answer is wrong or the check at the end fails. */
 export async function runPlan(bench: Bench, plan: Plan): Promise<SystemResult> {
   const { system } = bench
-  const { seconds, warmUpS, systemWarmUpS } = plan
+  const { systemWarmUpS } = plan
   const loads: LoadRun[] = []
   const all = { name: 'warm-up', clients: 64, watch: { kind: 'wait' } as const, warmUpS: 0 }
   await runLoad(bench, { ...all, until: { seconds: systemWarmUpS } })
   for (const clients of plan.clients) {
     const poll: Watch = { kind: 'poll', everyMs: pollEveryMs(clients) }
     for (const watch of [{ kind: 'wait' } as const, poll]) {
-      const name = `${clients} ${clients === 1 ? 'client' : 'clients'}, ${describeWatch(watch)}`
-      loads.push(await runLoad(bench, { name, clients, watch, warmUpS, until: { seconds } }))
+      loads.push(await runLoad(bench, smallOrders(clients, watch, plan)))
     }
   }
   if (plan.bigOrders > 0) {
-    const big = { ...bigOrder, watch: { kind: 'wait' } as const, warmUpS: 0 }
-    await runLoad(bench, { name: 'big orders, warm-up', ...big, until: { orders: bigOrder.clients } })
-    loads.push(
-      await runLoad(bench, { name: `${plan.bigOrders} orders of 1,000`, ...big, until: { orders: plan.bigOrders } }),
-    )
+    await runLoad(bench, { name: 'big orders, warm-up', ...bigOrder, until: { orders: bigOrder.clients } })
+    loads.push(await runLoad(bench, bigOrders(plan)))
   }
   const memoryPeakMb = readMemoryMb(system.pids(), 'peak')
   const kills: KillRun[] = []
   while (kills.length < plan.kills) kills.push(await runKill(bench, kills.length + 1))
   const verified = await checkShop(bench)
   return { loads, kills, memoryPeakMb, verified }
+}
+
+/** The loads of the plan whose customers wait as we recommend. */
+export function toLoads(plan: Plan): LoadOptions[] {
+  const small = plan.clients.map((clients) => smallOrders(clients, { kind: 'wait' }, plan))
+  return plan.bigOrders > 0 ? [...small, bigOrders(plan)] : small
+}
+
+function smallOrders(clients: number, watch: Watch, { warmUpS, seconds }: Plan): LoadOptions {
+  const name = `${clients} ${clients === 1 ? 'client' : 'clients'}, ${describeWatch(watch)}`
+  return { name, clients, watch, warmUpS, until: { seconds } }
+}
+
+function bigOrders({ bigOrders: orders }: Plan): LoadOptions {
+  return { name: `${orders} orders of 1,000`, ...bigOrder, until: { orders } }
 }
 
 /** Compares all that the shop was given with what it says. @throws Error when they differ. */

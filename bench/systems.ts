@@ -39,10 +39,9 @@ export interface System {
   stop(): Promise<void>
 }
 
-export type LogPlace = { readonly file: string } | KafkaPlace
-
-export interface KafkaPlace {
-  readonly bootstrapServers: string
+export interface LogPlace {
+  /** A file of the embedded log, or the brokers of a cluster. */
+  readonly at: { readonly file: string } | { readonly bootstrapServers: string }
   readonly topicPrefix: string
   readonly groupId: string
 }
@@ -94,8 +93,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   try {
     if (mode === 'kafka' && options.broker === undefined) ownBroker = await startBroker({ dir: join(dir, 'broker') })
     const broker = options.broker ?? ownBroker
-    const logPlace = broker ? placeOnKafka(broker, dir) : { file: join(dir, 'data', 'log.sqlite') }
-    if ('groupId' in logPlace) await writeConfig(logPlace, dir)
+    const logPlace = broker ? await placeOnKafka(broker, dir) : placeInFile(dir)
     const start = async (onOrders?: (url: string) => void): Promise<void> => {
       const started = await startAll({ ...options, dir, logPlace, onOrders })
       shops = started.shops
@@ -149,7 +147,7 @@ async function startAll(options: StartOptions) {
 
 async function startOne({ name, roles }: ProcessPlan, options: StartOptions): Promise<Running> {
   const { dir, logPlace, onOrders, projectDir, envOf = () => ({}), args = [] } = options
-  const isKafka = 'groupId' in logPlace
+  const isKafka = 'bootstrapServers' in logPlace.at
   const shop = await startShopProcess({
     // On the embedded log the folder is what the processes of a shop share; on Kafka each has its own state.
     dataDir: join(dir, isKafka ? name.replaceAll(' ', '-') : 'data'),
@@ -167,13 +165,13 @@ function usualProcesses(mode: Mode): readonly ProcessPlan[] {
   return mode === 'embedded' ? [{ name: 'shop', roles: [] }] : roles.map((role) => ({ name: role, roles: [role] }))
 }
 
-/** Topics and groups named after the shop's folder, so that shops on one broker have nothing in common. */
-function placeOnKafka({ bootstrapServers }: Broker, dir: string): KafkaPlace {
-  const groupId = basename(dir)
-  return { bootstrapServers, topicPrefix: `${groupId}-`, groupId }
+function placeInFile(dir: string): LogPlace {
+  return { at: { file: join(dir, 'data', 'log.sqlite') }, topicPrefix: '', groupId: 'pizza-actors' }
 }
 
-async function writeConfig({ bootstrapServers, groupId }: KafkaPlace, dir: string): Promise<void> {
-  const lines = [`bootstrap.servers=${bootstrapServers}`, `group.id=${groupId}`]
-  await writeFile(join(dir, 'config.properties'), `${lines.join('\n')}\n`)
+/** Topics and groups named after the shop's folder, so that shops on one broker have nothing in common. */
+async function placeOnKafka({ bootstrapServers }: Broker, dir: string): Promise<LogPlace> {
+  const groupId = basename(dir)
+  await writeFile(join(dir, 'config.properties'), `bootstrap.servers=${bootstrapServers}\ngroup.id=${groupId}\n`)
+  return { at: { bootstrapServers }, topicPrefix: `${groupId}-`, groupId }
 }

@@ -82,6 +82,55 @@ const outboxRecordsMax = 10_000
 
 /** Starts the order host. The store stays the caller's to close. */
 export async function startOrderHost(options: OrderHostOptions): Promise<OrderHost> {
+  const { log, logger, groupId, clock = systemClock } = options
+  const parts = createParts(options)
+  const { read, outbox, tallies, hooks, gate, partitions, checkpointer, consumerRef } = parts
+  await partitions.handover.prepare()
+  const consuming: ConsumeOptions = {
+    groupId,
+    topics: read,
+    startFrom: 'earliest',
+    positions: 'own',
+    batchRecordsMax,
+    ...(options.address !== undefined && { address: options.address }),
+    ...hooks,
+    onAssigned: partitions.takeOver,
+    onRevoked: partitions.giveBack,
+    onBatch: (records) => takeBatch(parts, records),
+  }
+  const isExcused = () => outbox.failingSince !== undefined || checkpointer.failingSince !== undefined
+  const supervisor = { log, logger, role: 'orders', tallies, isExcused, clock }
+  const consumer = (consumerRef.consumer = await consumeSupervised(consuming, supervisor))
+  gate.check()
+
+  const { machine, cache, applied, backlog, ready, orderStats } = parts
+  return {
+    name: 'orders',
+    machine,
+    cache,
+    applied,
+    checkpointer,
+    backlog,
+    gate,
+    isConfirmed: () => consumer.isConfirmed(),
+    stats: () => ({
+      tallies,
+      outboxRecords: outbox.size,
+      partitions: gate.partitions,
+      checkpoints: checkpointer.stats(),
+      orders: orderStats(),
+      handover: partitions.handover.stats(),
+    }),
+    onReady: ready.listen,
+    readiness: () => readinessOf(outbox, checkpointer, gate),
+    stop: (deadline) => stop(parts, consumer, deadline),
+  }
+}
+
+type Parts = ReturnType<typeof createParts>
+
+/** Everything a host is made of, before it reads anything. */
+function createParts(options: OrderHostOptions) {
   const { log, logger, store, recipe, topics, groupId, clock = systemClock } = options
   const machine = createOrderMachine(recipe)
   const applied = createApplied(clock)
@@ -90,6 +139,9 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
   const sums = { repaired: 0, snapshots: 0, snapshotBytes: 0 }
   const about = { role: 'orders', deadLetters: topics.deadLetters, reads: 'orders', appends: 'pizzas' }
   const { outbox, refuse, tallies, hooks } = createRoleIo({ log, logger, clock, ...about })
+  const consumerRef: { consumer?: Consumer } = {}
+  const toppings = [...topics.toppingOf.keys()]
+  const read = [topics.orders, ...toppings]
 
   const router = createOrderRouter({
     topics,
@@ -107,103 +159,55 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     },
   })
   const { cache } = router
-
-  const consumerRef: { consumer?: Consumer } = {}
-  const toppings = [...topics.toppingOf.keys()]
-  const read = [topics.orders, ...toppings]
+  const gate = createStartGate({ log, logger, topics, applied, consumerRef, clock })
   const owned = () => gate.partitions
+  const checkpoint = () => checkpointer.now()
+  const taking = { applied, held, router, gate, hooks, tallies, read, consumerRef }
+  const partitions = createOwnedPartitions({ ...options, ...taking, wakeReaders: ready.wakeAll, checkpoint })
+  const { handover } = partitions
+  const commits = createCommits(consumerRef, read, logger)
+  const { commit } = commits
+  const cut = () => ({ positions: applied.snapshot(), held: held.all(), aged: ageOut.take() })
+  const checkpointer = createOrderCheckpointer({ ...options, clock, cache, outbox, handover, sums, cut, commit })
+  const ageOut = startAgeOut(options, { owned, cache, checkpointer })
   const waiting = () => outbox.size + held.size
   const recordsMax = options.behindRecordsMax ?? 50_000
   const reading = { log, groupId, orders: topics.orders, toppings }
   const backlog = createBacklog({ ...reading, applied, owned, waiting, recordsMax, clock })
-  const gate = createStartGate({ log, logger, topics, applied, consumerRef, clock })
-  const partitions = createOwnedPartitions({
-    ...options,
-    applied,
-    held,
-    router,
-    gate,
-    hooks,
-    tallies,
-    read,
-    consumerRef,
-    wakeReaders: ready.wakeAll,
-    checkpoint: () => checkpointer.now(),
-  })
-  const { handover, settleHeld } = partitions
-  const commits = createCommits(consumerRef, read, logger)
-  const cut = () => ({ positions: applied.snapshot(), held: held.all(), aged: ageOut.take() })
-  const { commit } = commits
-  const checkpointer = createOrderCheckpointer({ ...options, clock, cache, outbox, handover, sums, cut, commit })
-  const ageOut = startAgeOut(options, { owned, cache, checkpointer })
   const orderStats = createOrderStats({ store, checkpointer, cache, held, backlog, ageOut, owned, sums })
-  const onBatch = async (records: readonly LogRecord[]): Promise<void> => {
-    const isMine = ({ partition }: LogRecord): boolean => gate.has(partition)
-    const apply = (some: readonly LogRecord[]) => router.apply(some.every(isMine) ? some : some.filter(isMine))
-    for (let rest = apply(records); rest.length > 0; rest = apply(rest)) await checkpointer.now()
-    tallies.recordsTaken += records.length
-    applied.notify()
-    gate.check()
-    await settleHeld()
-    checkpointer.soon(cache.dirtyCount)
-    if (outbox.size > outboxRecordsMax) await outbox.settled()
-  }
+  const state = { machine, applied, held, ready, cache, router, gate, partitions, backlog, orderStats }
+  return { ...state, read, outbox, tallies, hooks, consumerRef, checkpointer, commits, ageOut }
+}
 
-  await handover.prepare()
-  const consuming: ConsumeOptions = {
-    groupId,
-    topics: read,
-    startFrom: 'earliest',
-    positions: 'own',
-    batchRecordsMax,
-    ...(options.address !== undefined && { address: options.address }),
-    ...hooks,
-    onAssigned: partitions.takeOver,
-    onRevoked: partitions.giveBack,
-    onBatch,
-  }
-  const isExcused = () => outbox.failingSince !== undefined || checkpointer.failingSince !== undefined
-  const supervisor = { log, logger, role: 'orders', tallies, isExcused, clock }
-  consumerRef.consumer = await consumeSupervised(consuming, supervisor)
+async function takeBatch(parts: Parts, records: readonly LogRecord[]): Promise<void> {
+  const { router, gate, cache, applied, outbox, tallies, checkpointer, partitions } = parts
+  const isMine = ({ partition }: LogRecord): boolean => gate.has(partition)
+  const apply = (some: readonly LogRecord[]) => router.apply(some.every(isMine) ? some : some.filter(isMine))
+  for (let rest = apply(records); rest.length > 0; rest = apply(rest)) await checkpointer.now()
+  tallies.recordsTaken += records.length
+  applied.notify()
   gate.check()
+  await partitions.settleHeld()
+  checkpointer.soon(cache.dirtyCount)
+  if (outbox.size > outboxRecordsMax) await outbox.settled()
+}
 
-  return {
-    name: 'orders',
-    machine,
-    cache,
-    applied,
-    checkpointer,
-    backlog,
-    gate,
-    isConfirmed: () => consumerRef.consumer?.isConfirmed() ?? false,
-    stats: () => ({
-      tallies,
-      outboxRecords: outbox.size,
-      partitions: owned(),
-      checkpoints: checkpointer.stats(),
-      orders: orderStats(),
-      handover: handover.stats(),
-    }),
-    onReady: ready.listen,
-    readiness: () => readinessOf(outbox, checkpointer, gate),
-    async stop(deadline) {
-      const { consumer } = consumerRef
-      atDeadline(deadline, () => {
-        outbox.stop()
-        consumer?.abandon()
-        void checkpointer.stop()
-      })
-      consumer?.pause(read)
-      // Before leaving the group, because only a member may commit; the checkpoint after it takes what the last batch changed.
-      await checkpointer.now().catch(() => {})
-      await commits.settled()
-      await consumer?.stop()
-      await checkpointer.stop()
-      outbox.stop()
-      ageOut.stop()
-      handover.stop()
-    },
-  }
+async function stop(parts: Parts, consumer: Consumer, deadline: AbortSignal): Promise<void> {
+  const { read, outbox, checkpointer, commits, ageOut, partitions } = parts
+  atDeadline(deadline, () => {
+    outbox.stop()
+    consumer.abandon()
+    void checkpointer.stop()
+  })
+  consumer.pause(read)
+  // Before leaving the group, because only a member may commit; the checkpoint after it takes what the last batch changed.
+  await checkpointer.now().catch(() => {})
+  await commits.settled()
+  await consumer.stop()
+  await checkpointer.stop()
+  outbox.stop()
+  ageOut.stop()
+  partitions.handover.stop()
 }
 
 interface AgeOutParts {

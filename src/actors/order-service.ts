@@ -124,6 +124,8 @@ export function createOrderService(options: OrderServiceOptions): Orders {
       if (found === undefined || found.status === 'ready' || leftMs <= 0 || signal?.aborted === true) return found
       // Once more, in the turn in which the listener is set: a batch may have been applied since.
       if (view(orderId)?.status !== 'ready') await whenReady(host, orderId, { waitMs: leftMs, clock, signal })
+      // Told at once: whoever asked may ask the next owner, and need not wait here for what does not come.
+      if (!host.gate.has(placeKey(orderId, topics.partitions))) throw behind(`Order ${orderId} is moving`, signal)
     }
   }
 

@@ -13,7 +13,7 @@ import type { OrderStatus } from './orders.ts'
 export interface OrderStats {
   /** Orders in the store. */
   readonly byStatus: Readonly<Record<OrderStatus, number>>
-  /** Order actors in memory. */
+  /** Actors in memory, orders and pizzas together. */
   readonly live: number
   readonly dirty: number
   readonly hydrations: number

@@ -6,7 +6,7 @@
  * W2: a partition that goes is checkpointed first, so that the next owner has nothing to replay, and then leaves nothing in memory.
  * W3: one that another owner has taken already is dropped at once, and given back to the group.
  */
-import { type Assignment, type Consumer, type EventLog, type LogRecord } from '../log/event-log.ts'
+import type { Assignment, Consumer, EventLog, LogRecord } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Topics } from '../topics.ts'
 import type { Applied } from './applied.ts'

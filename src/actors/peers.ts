@@ -49,42 +49,48 @@ export function createPeers(options: PeersOptions): Peers {
   let known: ReadonlyMap<number, string> = new Map()
   let lookedAt = -Infinity
   let looking: Promise<void> | undefined
-  let asking: Promise<ReadonlyMap<number, string>> | undefined
+  let asking: Promise<void> | undefined
   let askedAt = -Infinity
   /** Whether the last look showed the group as it was, and whether it showed nothing because the log did not answer. */
   let isSure = false
   let isAway = false
 
-  const ask = (): Promise<ReadonlyMap<number, string>> => {
-    if (asking === undefined) {
-      askedAt = clock.elapsed()
-      asking = log.owners(groupId).finally(() => (asking = undefined))
+  const setAway = (): void => {
+    isAway = true
+    isSure = known.size === partitions && [...known.values()].every((address) => address === self)
+  }
+
+  const ask = async (): Promise<void> => {
+    try {
+      const found = await log.owners(groupId)
+      isAway = false
+      isSure = found.size > 0
+      if (isSure) known = found
+    } catch {
+      setAway()
     }
-    return asking
+    lookedAt = clock.elapsed()
+    asking = undefined
   }
 
   const look = async (): Promise<void> => {
+    asking ??= ask()
     let cancel = (): void => {}
-    const late = new Promise<never>((_resolve, reject) => {
-      cancel = clock.later(() => reject(new Error('The log does not answer')), answerMs)
+    const late = new Promise<void>((resolve) => {
+      cancel = clock.later(() => {
+        setAway()
+        resolve()
+      }, answerMs)
     })
-    try {
-      const found = await Promise.race([ask(), late])
-      isAway = false
-      if (found.size > 0) known = found
-      // A process that was paused may read an answer from before the pause, and has been replaced since.
-      isSure = found.size > 0 && clock.elapsed() - askedAt < answerMs
-    } catch {
-      isAway = true
-      isSure = known.size === partitions && [...known.values()].every((address) => address === self)
-    }
+    await Promise.race([asking, late])
     cancel()
-    lookedAt = clock.elapsed()
     looking = undefined
   }
 
   const owners = async (fresh = false): Promise<ReadonlyMap<number, string>> => {
-    if (clock.elapsed() - lookedAt > (fresh ? freshAgeMs : maxAgeMs)) await (looking ??= look())
+    const isOld = clock.elapsed() - lookedAt > (fresh ? freshAgeMs : maxAgeMs)
+    // Who waited for an answer in vain has waited for all others, too.
+    if (isOld && !(isAway && asking !== undefined)) await (looking ??= look())
     return known
   }
 

@@ -86,36 +86,53 @@ function printHeld({ key, value, timestampMs }: LogRecord): string {
 export function parseCheckpoints(partition: number, records: readonly LogRecord[]): Restored {
   const newest = new Map<string, LogRecord>()
   for (const record of records) if (record.key !== null) newest.set(record.key.toString(), record)
-  const orders: StoredOrder[] = []
-  const chunks: Omit<JournalChunk, 'seq'>[] = []
-  const aged: string[] = []
-  let agedUntil = 0
-  const held: LogRecord[] = []
-  const released: Restored['released'][number][] = []
-  let positions: Positions = new Map()
-  for (const [key, { topic, offset, value }] of newest) {
+  const restored = { ...createRestored(), partition }
+  for (const [key, record] of newest) {
     try {
-      if (key === positionsKey) positions = parsePositions(value, partition)
-      else if (key === agedKey) agedUntil = Number(value)
-      else if (key.startsWith(heldPrefix)) {
-        const at = parseHeldKey(key, partition)
-        if (value === null) released.push(at)
-        else held.push(parseHeld(at, value))
-      } else {
-        const [orderId = '', firstVersion] = key.split(':')
-        if (value === null) {
-          if (firstVersion === undefined) aged.push(orderId)
-          continue
-        }
-        const text = decompress(value)
-        if (firstVersion === undefined) orders.push(toStoredOrder(orderId, partition, text))
-        else chunks.push(parseChunk(orderId, Number(firstVersion), text))
-      }
+      if (key.startsWith(':')) readAside(restored, key, record)
+      else readOrder(restored, key, record)
     } catch (error) {
+      const { topic, offset } = record
       throw new Error(`Cannot take over ${key} from ${topic}/${partition}/${offset}`, { cause: error })
     }
   }
-  return { partition, orders, chunks, aged, agedUntil, held, released, positions }
+  return restored
+}
+
+/** What is gathered from records. */
+const createRestored = () => ({
+  orders: [] as StoredOrder[],
+  chunks: [] as Omit<JournalChunk, 'seq'>[],
+  aged: [] as string[],
+  agedUntil: 0,
+  held: [] as LogRecord[],
+  released: [] as Coordinates[],
+  positions: new Map() as Positions,
+})
+
+type Gathered = ReturnType<typeof createRestored>
+
+/** A record that is about no order. */
+function readAside(into: Gathered, key: string, { partition, value }: LogRecord): void {
+  if (key === positionsKey) into.positions = parsePositions(value, partition)
+  else if (key === agedKey) into.agedUntil = Number(value)
+  else if (key.startsWith(heldPrefix)) {
+    const at = parseHeldKey(key, partition)
+    if (value === null) into.released.push(at)
+    else into.held.push(parseHeld(at, value))
+  }
+}
+
+/** An order's envelope, a chunk of its journal, or a tombstone of either. */
+function readOrder(into: Gathered, key: string, { partition, value }: LogRecord): void {
+  const [orderId = '', firstVersion] = key.split(':')
+  if (value === null) {
+    if (firstVersion === undefined) into.aged.push(orderId)
+    return
+  }
+  const text = decompress(value)
+  if (firstVersion === undefined) into.orders.push(toStoredOrder(orderId, partition, text))
+  else into.chunks.push(parseChunk(orderId, Number(firstVersion), text))
 }
 
 /** Everything that a stored order says beside its snapshot is in the snapshot. */
@@ -160,7 +177,7 @@ function parseHeldKey(key: string, partition: number) {
   return { topic: key.slice(heldPrefix.length, at), partition, offset: Number(key.slice(at + 1)) }
 }
 
-function parseHeld(at: Restored['released'][number], text: Buffer): LogRecord {
+function parseHeld(at: Coordinates, text: Buffer): LogRecord {
   const { key, value, timestampMs } = JSON.parse(String(text)) as Record<'key' | 'value', string | null> & {
     timestampMs: number
   }

@@ -7,7 +7,7 @@
 import express, { type Express, type RequestHandler } from 'express'
 import helmet, { type HelmetOptions } from 'helmet'
 import type { DeadLetters } from '../actors/dead-letter-service.ts'
-import type { Orders } from '../actors/orders.ts'
+import { OrdersError, type Orders } from '../actors/orders.ts'
 import type { Peers } from '../actors/peers.ts'
 import type { Report, SharedReport } from '../actors/report.ts'
 import { createDeadLetterRoutes } from './dead-letters.ts'
@@ -142,14 +142,23 @@ export function createOrdersRoutes(options: OrdersAppOptions, closing: AbortSign
   return [...routes, ...createIndexRoutes(routes, page?.show)]
 }
 
-/** What is about one order is answered by the host that owns it. */
+/** What is about one order is answered by the host that owns it, also when it goes to another one while somebody waits for it here. */
 function answeredByOwner(route: Route, forward: Forward): Route {
   if (route.method !== 'GET' || !route.path.startsWith('/order/:id')) return route
-  const ask: RequestHandler = async (req, res, next) => {
+  const handlers = [route.handle].flat()
+  const answerHere = handlers.pop()!
+  const answer: RequestHandler = async (req, res, next) => {
     const orderId = pathPart(req, 'id')
-    if (!isOrderId(orderId) || forward.isHere(orderId) || !(await forward.answer(orderId, req, res))) next()
+    if (!isOrderId(orderId)) return answerHere(req, res, next)
+    if (!forward.isHere(orderId) && (await forward.answer(orderId, req, res))) return
+    try {
+      await answerHere(req, res, next)
+    } catch (error) {
+      const hasMoved = error instanceof OrdersError && error.code === 'behind' && !forward.isHere(orderId)
+      if (!hasMoved || res.headersSent || !(await forward.answer(orderId, req, res))) throw error
+    }
   }
-  return { ...route, handle: [ask, route.handle].flat() }
+  return { ...route, handle: [...handlers, answer] }
 }
 
 /** Every route of the report app. */

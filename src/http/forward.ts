@@ -111,7 +111,7 @@ export function createForward({
 }
 
 /** Whether another host of this program sent it: then it goes no further. */
-export function wasForwarded(req: IncomingMessage): boolean {
+function wasForwarded(req: IncomingMessage): boolean {
   return req.headers['via']?.includes(pseudonym) ?? false
 }
 

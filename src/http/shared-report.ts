@@ -24,7 +24,7 @@ export interface SharedReportOptions {
 
 const againMs = 25
 /** How old may be what is known of the owners when the log goes away. */
-const lookMs = 1_000
+const lookMs = 500
 const partTimeoutMs = 2_000
 
 /** Creates what answers for all reporters. */

@@ -257,7 +257,7 @@ async function pauseAtWork(hosts: Hosts, name: string): Promise<{ resume(): Prom
   const { text: own } = await http.get(`${url}/own/orders?limit=1`)
   const { partitions: mine } = JSON.parse(own) as { partitions: number[] }
   const place = async (): Promise<string> => {
-    const { text } = await http.post(`${url}/order/1000`)
+    const { text } = await http.post(`${url}/order/300`)
     return (JSON.parse(text) as { order_id: string }).order_id
   }
   const look = async (at: string): Promise<OrderJson> => {
@@ -381,6 +381,8 @@ async function writeLate(bootstrapServers: string, isFenced: boolean) {
   await order(heir, '3')
   await heir.checkpointer.now()
   await old.checkpointer.now()
+  // Readers may see an append a little later; a claim waits for that.
+  await writing.claim!({ topic: topics.snapshots!, partition: 0 })
   return { judged: await judgeSnapshots(writing, topics.snapshots!), refused: old.stats().handover.refused }
 }
 

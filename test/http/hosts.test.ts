@@ -177,6 +177,21 @@ describe('Any host', () => {
     expect((await fetch(`${a.url}/own/orders?partitions=x`)).status).toBe(400)
   })
 
+  test('answers who has waited there since before the order moved', async () => {
+    const shop = await openMemoryShop({ partitions, hasSnapshots: true })
+    const a = await startHttpHost(shop, 'a')
+    const ids = await Promise.all(Array.from({ length: 12 }, async () => (await post(a.url)).order_id))
+    const answers = ids.map((id) => fetch(`${a.url}/order/${id}`, { headers: { prefer: 'wait=8' } }))
+    await until(() => ids.every((id) => a.host.cache.peek(id) !== undefined))
+    const b = await startHttpHost(shop, 'b')
+    await until(areSpread([a, b]))
+    expect(ids.some((id) => owns(b, id))).toBe(true)
+    await shop.startToppings()
+    for (const answer of await Promise.all(answers)) {
+      expect([answer.status, ((await answer.json()) as { status: string }).status]).toEqual([200, 'ready'])
+    }
+  })
+
   test('answers for all once the other one is gone', async () => {
     const { a, b } = await openHosts()
     const id = await placeElsewhere(a)

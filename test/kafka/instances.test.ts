@@ -207,6 +207,7 @@ describe.skipIf(!(await kafkaAvailable()))(`Two processes of one role (${needsKa
     const sum = (answer: string) => [...answer.matchAll(/:(\d+)/g)].reduce((n, [, pizzas]) => n + Number(pizzas), 0)
     await until('every pizza to be counted', async () => sum((await read('a')).answer) === 100)
     const { answer: before } = await read('a')
+    expect((await read('b')).answer).toBe(before)
     await broker.kill()
     const tookMs: number[] = []
     // For longer than a membership lasts.

@@ -135,6 +135,8 @@ export async function runNemesis(options: NemesisOptions): Promise<NemesisResult
   } finally {
     signal?.removeEventListener('abort', stop)
   }
+  const told = [...run.witness.violations, ...target.fleet.crashes]
+  run.findings.push(...told.filter((finding) => !run.findings.includes(finding)))
   const keep = run.findings.length > 0 || options.keep === true
   if (run.findings.length > 0) options.say?.(target.fleet.output())
   await target.close({ keep })
@@ -246,8 +248,8 @@ async function settle({ target, loads, witness, findings, options }: Run): Promi
     await until(`${door} to be ready`, async () => (await fetch(`${door}/readyz`)).ok, readyMsMax)
   }
   const result = await checkShop({ witness, url, reportUrl, patienceS: 30 })
-  findings.push(...result.violations, ...fleet.crashes, ...(await target.verify()))
-  if (findings.length === 0) await fleet.stopAll()
+  findings.push(...result.violations, ...(await target.verify()))
+  if (findings.length + fleet.crashes.length === 0) await fleet.stopAll()
   return result.pizzas
 }
 

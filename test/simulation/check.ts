@@ -24,6 +24,8 @@ export interface CheckOptions {
   readonly storage: MemoryStorage
   readonly topics: Topics
   readonly liveActorsMax: number
+  /** How often hosts follow each other; 0 is never. */
+  readonly standbyMs: number
   /** A handle that nothing happens to. */
   readonly log: MemoryLog
   readonly witness: Witness
@@ -48,7 +50,7 @@ export function isCalm(options: CheckOptions): boolean {
 }
 
 /** Whether the hosts share the partitions evenly, and have read all of them and hold nothing back. */
-function areHostsCalm({ cluster, storage, topics }: CheckOptions): boolean {
+function areHostsCalm({ cluster, storage, topics, standbyMs }: CheckOptions): boolean {
   const hosts = cluster.hosts()
   const counts = hosts.map(({ shop }) => shop.host.gate.partitions.length)
   // Else some are about to move.
@@ -60,9 +62,12 @@ function areHostsCalm({ cluster, storage, topics }: CheckOptions): boolean {
   const reads = [topics.orders, ...topics.toppingOf.keys()]
   return hosts.every(({ unit, shop: { host } }) => {
     const { partitions } = host.gate
+    const disk = cluster.orderDisks.get(unit)!.open()
+    // One that follows the others writes until it has caught up.
+    const isFollowing = topics.snapshots !== undefined && standbyMs > 0
+    if (isFollowing && !hasRead(storage, disk.positions(), [topics.snapshots!])) return false
     // More hosts than partitions: it waits for one of them to leave.
     if (partitions.length === 0) return true
-    const disk = cluster.orderDisks.get(unit)!.open()
     return (
       host.readiness().ready &&
       // A held record is still on its way to its order or to the dead letters.

@@ -83,7 +83,7 @@ export function createPlan(seed: number): Plan {
     partitions: 1 + random.below(hasSnapshots ? 4 : 3),
     hosts,
     hasSnapshots,
-    standbyMs: random.pick([0, 1, 20, 100]),
+    standbyMs: random.pick([0, 20, 100, 500]),
     orders: Array.from({ length: 2 + random.below(7) }, () => 1 + random.below(random.oneIn(5) ? 8 : 2)),
     hasStrangers: random.oneIn(2),
     checkpointMs: random.pick([1, 5, 20, 100]),

@@ -56,7 +56,7 @@ export async function simulate(plan: Plan, { mutation, hasTrace = false }: Simul
       trace.push(`${String(scheduler.steps).padStart(5)} ${scheduler.now.toFixed(1).padStart(8)} ms  ${line}`)
   }
   const storage = createMemoryStorage()
-  const { partitions, hasSnapshots, liveActorsMax } = plan
+  const { partitions, hasSnapshots, liveActorsMax, standbyMs } = plan
   const topics = createTopics(recipe, { prefix: '', partitions, hasSnapshots })
   const logger = createSimLogger(say)
   const cluster = createCluster({ plan, scheduler, storage, topics, logger, faults, random, mutation, say })
@@ -70,7 +70,18 @@ export async function simulate(plan: Plan, { mutation, hasTrace = false }: Simul
   const customers = startCustomers({ world: cluster.world, router, witness, random, orders: plan.orders, say })
   const watcher = startWatcher(cluster, witness, hasSnapshots)
   const strangers = plan.hasStrangers ? startStrangers({ cluster, log, topics, random }) : undefined
-  const check: CheckOptions = { cluster, router, random, storage, topics, log, witness, strangers, liveActorsMax }
+  const check: CheckOptions = {
+    cluster,
+    router,
+    random,
+    storage,
+    topics,
+    log,
+    witness,
+    strangers,
+    liveActorsMax,
+    standbyMs,
+  }
   const world: World = { cluster, storage, faults, hasSnapshots, say }
 
   const left = [...plan.faults]
