@@ -60,7 +60,7 @@ export async function startBehindDoor(
 }
 
 /** Where other instances reach this one. A server that listens on every network says by which name. */
-export function toAddress({ host, advertisedHost }: Config['http'], listensAt: string): string {
+function toAddress({ host, advertisedHost }: Config['http'], listensAt: string): string {
   const isEverywhere = /^(?:0\.0\.0\.0|::)$/.test(host)
   const name = advertisedHost ?? (isEverywhere ? hostname() : undefined)
   if (name === undefined) return listensAt

@@ -31,8 +31,6 @@ export async function startOrders(parts: Parts): Promise<Started> {
   })
 }
 
-const nothing: readonly number[] = []
-
 interface Running {
   readonly role: OrderHost
   readonly store: OrderStore
@@ -89,8 +87,8 @@ function createHosts({ log, topics }: Parts, { role, groupId, address }: Running
   const { partitions } = topics
   // A host that was paused may have been replaced: until it has heard from the group, it asks who owns what like any other.
   const isHere = (partition: number): boolean => role.gate.has(partition) && role.isConfirmed()
-  const peers = createPeers({ log, groupId, self: address, partitions, isHere })
-  return { own, peers, owned: () => (role.isConfirmed() ? role.gate.partitions : nothing) }
+  const held = () => role.gate.partitions
+  return { own, peers: createPeers({ log, groupId, self: address, partitions, isHere, held }) }
 }
 
 /** The report, from the reporter in this process or one that runs elsewhere. */

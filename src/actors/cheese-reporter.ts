@@ -99,6 +99,8 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
     for (const partition of partitions) {
       warnOfDeleted({ ...options, partition, from: applied.position(topic, partition), positions })
       const refusedBelow = committed.get(topic)?.get(partition) ?? 0
+      // Loaded here, so that nobody who asks for a report waits for a disk.
+      folds.of(partition)
       owned.set(partition, { end: ends.get(topic)?.[partition] ?? 0, refusedBelow })
     }
     applied.load(positions)

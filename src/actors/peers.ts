@@ -20,6 +20,8 @@ export interface Peers {
   isHere(partition: number): boolean
   /** The address of the partition's owner, as far as is known; `self` only when that is sure. */
   ownerOf(partition: number, options?: { fresh?: boolean }): Promise<string | undefined>
+  /** Partitions that are this host's for sure. */
+  mine(options?: { fresh?: boolean }): Promise<readonly number[]>
   /** Every other host that owns something, with what. */
   others(options?: { fresh?: boolean }): Promise<ReadonlyMap<string, readonly number[]>>
   /** Whether the log did not answer the last look: what is known is what was known before. */
@@ -34,6 +36,8 @@ export interface PeersOptions {
   readonly self: string
   readonly partitions: number
   readonly isHere: (partition: number) => boolean
+  /** Partitions this host works on, though others may have been given them meanwhile (default: none). */
+  readonly held?: () => readonly number[]
   readonly clock?: Clock
 }
 
@@ -45,29 +49,32 @@ const answerMs = 1_000
 
 /** Creates what knows nothing until it is asked. */
 export function createPeers(options: PeersOptions): Peers {
-  const { log, groupId, self, partitions, isHere, clock = systemClock } = options
+  const { log, groupId, self, partitions, isHere, held = () => [], clock = systemClock } = options
   let known: ReadonlyMap<number, string> = new Map()
   let lookedAt = -Infinity
   let looking: Promise<void> | undefined
   let asking: Promise<void> | undefined
-  let askedAt = -Infinity
   /** Whether the last look showed the group as it was, and whether it showed nothing because the log did not answer. */
   let isSure = false
   let isAway = false
 
-  const setAway = (): void => {
+  /** After a wait in vain. One that took longer than it can take says that this process was paused, and nothing about the log. */
+  const setAway = (waitedSince: number): void => {
+    if (clock.elapsed() - waitedSince > 2 * answerMs) return
     isAway = true
     isSure = known.size === partitions && [...known.values()].every((address) => address === self)
   }
 
   const ask = async (): Promise<void> => {
+    const askedAt = clock.elapsed()
     try {
       const found = await log.owners(groupId)
       isAway = false
-      isSure = found.size > 0
-      if (isSure) known = found
+      if (found.size > 0) known = found
+      // A process that was paused may read an answer from before the pause, and has been replaced since.
+      isSure = found.size > 0 && clock.elapsed() - askedAt < answerMs
     } catch {
-      setAway()
+      setAway(askedAt)
     }
     lookedAt = clock.elapsed()
     asking = undefined
@@ -75,10 +82,11 @@ export function createPeers(options: PeersOptions): Peers {
 
   const look = async (): Promise<void> => {
     asking ??= ask()
+    const startedAt = clock.elapsed()
     let cancel = (): void => {}
     const late = new Promise<void>((resolve) => {
       cancel = clock.later(() => {
-        setAway()
+        setAway(startedAt)
         resolve()
       }, answerMs)
     })
@@ -102,6 +110,11 @@ export function createPeers(options: PeersOptions): Peers {
     async ownerOf(partition, { fresh } = {}) {
       const owner = (await owners(fresh)).get(partition)
       return owner === self && !isSure ? undefined : owner
+    },
+    async mine({ fresh } = {}) {
+      if (held().every(isHere)) return held()
+      const found = await owners(fresh)
+      return isSure ? held().filter((partition) => found.get(partition) === self) : []
     },
     async others({ fresh } = {}) {
       const others = new Map<string, number[]>()

@@ -49,8 +49,6 @@ export interface Hosts {
   /** The orders of this host alone; `orders` are those of all. */
   readonly own: Orders
   readonly peers: Peers
-  /** Partition numbers this host owns. */
-  readonly owned: () => readonly number[]
 }
 
 export interface ReportAppOptions {
@@ -133,7 +131,7 @@ export function createOrdersRoutes(options: OrdersAppOptions, closing: AbortSign
   ]
   const routes = [
     ...(forward === undefined ? ofOrders : ofOrders.map((route) => answeredByOwner(route, forward))),
-    ...(hosts ? createOwnRoutes({ orders: hosts.own, owned: hosts.owned, ...limits }) : []),
+    ...(hosts ? createOwnRoutes({ orders: hosts.own, peers: hosts.peers, ...limits }) : []),
     ...createDeadLetterRoutes({ deadLetters, ...limits }),
     ...createHealthRoutes(() => orders.readiness()),
     ...createMetricsRoutes(scrape),

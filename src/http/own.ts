@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import type { Orders } from '../actors/orders.ts'
+import type { Peers } from '../actors/peers.ts'
 import { sendJson, type Route } from './exchange.ts'
 import { createListQueryParser } from './parse.ts'
 import { ProblemError } from './problem.ts'
@@ -11,15 +12,14 @@ import { ProblemError } from './problem.ts'
 export interface OwnRoutesOptions {
   /** Of this host alone. */
   readonly orders: Orders
-  /** Partition numbers this host owns. */
-  readonly owned: () => readonly number[]
+  readonly peers: Pick<Peers, 'mine'>
   readonly pageRowsMax: number
 }
 
 const partitionsSchema = z.string().regex(/^\d{1,5}(,\d{1,5})*$/)
 
 /** The events of this host are in events.ts: it streams them as it streams those of all. */
-export function createOwnRoutes({ orders, owned, pageRowsMax }: OwnRoutesOptions): Route[] {
+export function createOwnRoutes({ orders, peers, pageRowsMax }: OwnRoutesOptions): Route[] {
   const parseListQuery = createListQueryParser(pageRowsMax)
   return [
     {
@@ -28,9 +28,10 @@ export function createOwnRoutes({ orders, owned, pageRowsMax }: OwnRoutesOptions
       summary: 'Lists the orders of the partitions this instance owns; one instance asks another.',
       handle: async (req, res) => {
         const { partitions: wanted, ...rest } = req.query
-        const partitions = wanted === undefined ? owned() : parsePartitions(wanted)
-        if (partitions.some((partition) => !owned().includes(partition))) {
-          throw new ProblemError('misdirected', `This instance owns the partitions ${owned().join(', ') || 'none'}.`)
+        const mine = await peers.mine()
+        const partitions = wanted === undefined ? mine : parsePartitions(wanted)
+        if (partitions.some((partition) => !mine.includes(partition))) {
+          throw new ProblemError('misdirected', `This instance owns the partitions ${mine.join(', ') || 'none'}.`)
         }
         const page = await orders.list({ ...parseListQuery(rest), partitions })
         sendJson(res, 200, { ...page, partitions }, { 'cache-control': 'no-store' })

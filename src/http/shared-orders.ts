@@ -15,8 +15,6 @@ export interface SharedOrdersOptions {
   /** Of this host alone. */
   readonly own: Orders
   readonly peers: Peers
-  /** Partition numbers this host owns. */
-  readonly owned: () => readonly number[]
   /** How long a whole list is tried for (default 5,000). */
   readonly patienceMs?: number
 }
@@ -66,9 +64,9 @@ export function createSharedOrders(options: SharedOrdersOptions): Orders {
 }
 
 /** @returns the page of every host, or nothing when some partition could not be had. */
-async function askAll({ own, peers, owned }: SharedOrdersOptions, query: ListQuery, fresh: boolean) {
-  const others = await peers.others({ fresh })
-  const mine = owned()
+async function askAll({ own, peers }: SharedOrdersOptions, query: ListQuery, fresh: boolean) {
+  const mine = await peers.mine({ fresh })
+  const others = mine.length < peers.partitions ? await peers.others({ fresh }) : new Map<string, readonly number[]>()
   const covered = new Set([...mine, ...[...others.values()].flat()])
   if (covered.size < peers.partitions) return undefined
   const asked = [...others].map(([address, partitions]) => {

@@ -302,7 +302,10 @@ function openCluster(
     // One try for each broker in the list. kafkajs's own default differs under test runners.
     retry: { retries: Math.max(brokers.length, 2), initialRetryTime: 50, maxRetryTime: 500 },
     logLevel: kafkajs.logLevel.WARN,
-    logCreator: () => (entry) => warn(`${entry.namespace}: ${entry.log.message}`),
+    // An error in an answer is for whoever asked, and mostly none: a rebalance, a coordinator that has just moved.
+    logCreator: () => (entry) => {
+      if (!entry.log.message.startsWith('Response ')) warn(`${entry.namespace}: ${entry.log.message}`)
+    },
     ssl: typeof ssl === 'boolean' ? ssl : { ca: [...ssl.ca] },
     socketFactory({ host, port, ssl: tls, onConnect }) {
       const servername = host.includes(':') || /^[\d.]+$/.test(host) ? {} : { servername: host }

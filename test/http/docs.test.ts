@@ -39,7 +39,7 @@ describe('The API reference', () => {
   test('lists the calls between instances as the code has them', () => {
     const { orders } = createFakeOrders()
     const options = { orders, deadLetters: {} as never, limits, scrape, logger }
-    const hosts = { own: orders, owned: () => [], peers: {} as never }
+    const hosts = { own: orders, peers: {} as never }
     const { signal } = new AbortController()
     const alone = new Set(createOrdersRoutes(options, signal).map(({ path }) => path))
     const between = createOrdersRoutes({ ...options, hosts }, signal).filter(({ path }) => !alone.has(path))

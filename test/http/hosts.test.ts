@@ -29,8 +29,15 @@ async function startHttpHost(shop: MemoryShop, name: string): Promise<HttpHost> 
   const running = await shop.startHost({ name, address: listening.url })
   const { gate, isConfirmed } = running.host
   const isHere = (partition: number) => gate.has(partition) && isConfirmed()
-  const peers = createPeers({ log: shop.log, groupId, self: listening.url, partitions, isHere })
-  const hosts = { own: running.orders, peers, owned: () => gate.partitions }
+  const peers = createPeers({
+    log: shop.log,
+    groupId,
+    self: listening.url,
+    partitions,
+    isHere,
+    held: () => gate.partitions,
+  })
+  const hosts = { own: running.orders, peers }
   const orders = createSharedOrders(hosts)
   door.open(createOrdersApp({ orders, hosts, deadLetters: {} as never, limits, scrape, logger }), () => {})
   return { ...running, url: listening.url }
@@ -213,11 +220,12 @@ async function openStandby(ownerOf: Peers['ownerOf']) {
     partitionOf: () => 0,
     isHere: () => false,
     ownerOf,
+    mine: async () => [],
     others: async () => new Map(),
     isAway: () => false,
     missing: () => [0],
   }
-  const hosts = { own: orders, peers, owned: () => [] }
+  const hosts = { own: orders, peers }
   const app = createOrdersApp({ orders, hosts, deadLetters: {} as never, limits, scrape, logger, patienceMs: 200 })
   const listening = await listen(app, { host: '127.0.0.1', port: 0, drainMs: 100 })
   onTestFinished(() => listening.close())

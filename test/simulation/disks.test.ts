@@ -136,7 +136,7 @@ describe('A simulated disk', () => {
           rmSync(dir, { recursive: true, force: true })
         }
       }),
-      { numRuns: 100 },
+      { numRuns: 60 },
     )
     onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
   })
