@@ -30,7 +30,7 @@ interface Options {
   readonly soak?: true | number
   readonly memory?: true | number
   readonly instances?: Instances
-  readonly against?: string
+  readonly against?: readonly string[]
   readonly growth?: true | number
   readonly rounds: number
   readonly data: string
@@ -74,13 +74,13 @@ const command = new Command('npm run bench --')
     'a shop on Kafka beside one whose role orders runs n times; also role=n,… or all=n',
     parseInstancesOption,
   )
-  .option('--against <folder>', 'this checkout beside another one')
+  .option('--against <folder...>', 'this checkout beside others; they are compared with the first')
   .option(
     '--growth [orders]',
     `the cost of a pizza while more orders are stored (up to ${growthOrders} when not given) and orders are larger`,
-    parseWhole,
+    parseCount,
   )
-  .option('--rounds <n>', 'how often shops that are compared take turns', parseWhole, 3)
+  .option('--rounds <n>', 'how often shops that are compared take turns', parseCount, 3)
   .option('--data <folder>', 'where the systems keep their data meanwhile', tmpdir())
   .option('--json <file>', 'where the figures are written', latest)
   .parse()
@@ -178,11 +178,15 @@ function toShopPlans({ instances, against }: Options): ShopPlan[] | undefined {
     ]
   }
   if (against === undefined) return undefined
-  const projectDir = resolve(against)
+  return [...against.map(toOtherCheckout), { name: 'this checkout' }]
+}
+
+function toOtherCheckout(folder: string): ShopPlan {
+  const projectDir = resolve(folder)
   if (!existsSync(join(projectDir, 'src', 'main.ts')) || !existsSync(join(projectDir, 'node_modules'))) {
     command.error(`error: --against needs a checkout of this program with its packages (npm install): ${projectDir}`)
   }
-  return [{ name: basename(projectDir), projectDir }, { name: 'this checkout' }]
+  return { name: basename(projectDir), projectDir }
 }
 
 function toGrowthPlan(growth: true | number): GrowthPlan {
@@ -220,6 +224,12 @@ function parseWhole(text: string): number {
   const value = Number(text)
   if (Number.isInteger(value) && value >= 0) return value
   throw new InvalidArgumentError('a whole number is needed')
+}
+
+function parseCount(text: string): number {
+  const value = parseWhole(text)
+  if (value > 0) return value
+  throw new InvalidArgumentError('a whole number from 1 on is needed')
 }
 
 function parseInstancesOption(text: string): Instances {

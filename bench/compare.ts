@@ -19,7 +19,7 @@ export interface Shop extends Bench {
   filled: number
 }
 
-export interface ShopPlan extends Pick<SystemOptions, 'processes' | 'projectDir'> {
+export interface ShopPlan extends Pick<SystemOptions, 'processes' | 'projectDir' | 'args'> {
   readonly name: string
 }
 

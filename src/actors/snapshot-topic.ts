@@ -76,7 +76,7 @@ export function createSnapshotTopic(options: SnapshotTopicOptions): Handover {
   /** Reads what the store misses. @returns where the topic ends. */
   const restore = async (partition: number): Promise<number> => {
     const startedAt = clock.elapsed()
-    const { end, from, records, bytes } = await afterOthers(partition, () => readMissing(partition))
+    const { end, from, records, bytes } = await readMissing(partition)
     if (records === 0) return end
     sums.restoredRecords += records
     sums.restoredBytes += bytes
@@ -133,15 +133,20 @@ export function createSnapshotTopic(options: SnapshotTopicOptions): Handover {
 
   return {
     async prepare() {
-      for (let partition = 0; partition < options.partitions; partition++) await restore(partition)
+      for (let partition = 0; partition < options.partitions; partition++) {
+        await afterOthers(partition, () => restore(partition))
+      }
     },
     async take(partitions) {
       const take = async (partition: number): Promise<void> => {
         drop(partition)
         const claim = await log.claim({ topic, partition })
-        const end = await restore(partition)
-        const held = toHeldKeys(store.held().filter((record) => record.partition === partition))
-        owned.set(partition, { claim, held, positions: '', end })
+        await afterOthers(partition, async () => {
+          const end = await restore(partition)
+          const held = toHeldKeys(store.held().filter((record) => record.partition === partition))
+          // Before anybody reads the partition once more: from here on its rows come from this host.
+          owned.set(partition, { claim, held, positions: '', end })
+        })
       }
       // Each is waited for: one that went on after another had failed would restore into a store that is in use by then.
       const taken = await Promise.allSettled(partitions.map(take))

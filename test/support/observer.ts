@@ -42,8 +42,8 @@ export interface Observer {
 }
 
 /** How long one GET waits for the order. Short, because a host that is paused keeps its callers for as long. */
-const waitS = 1
-const answerMsMax = 1_500
+const waitS = 3
+const answerMsMax = 4_000
 const againMs = 20
 
 interface Lane {
