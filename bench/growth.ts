@@ -62,7 +62,7 @@ export async function runGrowth({ stored, counts, ...options }: GrowthOptions): 
 }
 
 /** Orders of one size, about as many pizzas at a time in each, as far as orders can be divided. */
-export function toLoad(count: number): LoadOptions {
+function toLoad(count: number): LoadOptions {
   return {
     name: `orders of ${count.toLocaleString('en-US')}`,
     count,

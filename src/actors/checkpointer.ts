@@ -4,7 +4,8 @@
  *
  * K1: a cut is written only after the outputs put in before it, and the records it was made from, are durable.
  * K2: a cut that the disk refused is kept and tried again, before any newer one; once one was given up, none is written.
- * K3: checkpoints take at most about a tenth of the time: a slow one delays the next.
+ * K3: checkpoints take at most about a tenth of the time: a slow one delays the next. Publishing costs others time, a cluster's brokers,
+ *     and leaves this process free: it delays the next checkpoint as much, within a bound.
  */
 import type { Logger } from '../logger.ts'
 import { createBackoff } from './backoff.ts'
@@ -44,13 +45,20 @@ export interface CheckpointerOptions<Cut, Written> {
   readonly checkpointDirtyMax: number
   /** Takes the changes and the positions of this moment; from here on they count as written. */
   readonly cut: () => Cut
-  /** Resolves when the role's outputs, and what they were made from, are durable; and the cut itself, where it goes elsewhere first. */
-  readonly settled: (cut: Cut) => Promise<void>
+  /** Resolves when the role's outputs, and what they were made from, are durable. */
+  readonly settled: () => Promise<void>
+  /** Puts a cut where it has to be before it is written (default: nowhere). */
+  readonly publish?: (cut: Cut) => Promise<void>
   /** Writes a cut in one transaction. Throws when the disk refuses. */
   readonly write: (cut: Cut) => Written
   readonly written?: (cut: Cut) => void
   readonly clock?: Clock
 }
+
+/** How many times as long as a checkpoint took the next one waits. */
+const pauseFactor = 9
+/** Changes wait no longer for the store because a cluster is slow. */
+const publishPauseMsMax = 400
 
 /** Creates a checkpointer that writes nothing until something was applied. */
 export function createCheckpointer<Cut, Written>(options: CheckpointerOptions<Cut, Written>): Checkpointer<Written> {
@@ -79,12 +87,14 @@ export function createCheckpointer<Cut, Written>(options: CheckpointerOptions<Cu
     changedAt = undefined
     const cut = options.cut()
     const cutMs = clock.elapsed() - cutAt
-    await options.settled(cut)
+    await options.settled()
+    const publishedAt = clock.elapsed()
+    await options.publish?.(cut)
     const writtenAt = clock.elapsed()
     const result = await writeUntilDurable(cut)
     isLost = false
     const tookMs = cutMs + clock.elapsed() - writtenAt
-    pauseMs = 9 * tookMs
+    pauseMs = Math.max(pauseFactor * tookMs, Math.min(pauseFactor * (writtenAt - publishedAt), publishPauseMsMax))
     busyMs += tookMs
     written++
     cutChangedAt = undefined

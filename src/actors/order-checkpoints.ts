@@ -60,8 +60,8 @@ export function createOrderCheckpointer(options: OrderCheckpointerOptions): Orde
       const checkpoint = { orders: live.map(cutDirtyOrder), ...options.cut() }
       return { live, checkpoint, writable: () => checkpoint }
     },
-    async settled(cut) {
-      await outbox.synced()
+    settled: () => outbox.synced(),
+    async publish(cut) {
       cut.writable = await handover.publish(cut.checkpoint)
     },
     write(cut) {

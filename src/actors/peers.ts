@@ -26,7 +26,7 @@ export interface Peers {
   others(options?: { fresh?: boolean }): Promise<ReadonlyMap<string, readonly number[]>>
   /** Whether the log did not answer the last look: what is known is what was known before. */
   isAway(): boolean
-  /** Partitions of which no owner was known at the last look. */
+  /** Partitions that this host does not work on, and no other as far as is known. */
   missing(): readonly number[]
 }
 
@@ -130,7 +130,8 @@ export function createPeers(options: PeersOptions): Peers {
     missing() {
       void owners()
       const all = Array.from({ length: partitions }, (_, partition) => partition)
-      return all.filter((partition) => !isHere(partition) && !known.has(partition))
+      const isHeld = (partition: number): boolean => held().includes(partition) || isHere(partition)
+      return all.filter((partition) => !isHeld(partition) && (known.get(partition) ?? self) === self)
     },
   }
 }

@@ -36,6 +36,8 @@ export async function consumeSupervised(options: ConsumeOptions, supervisor: Sup
   let generation = 0
   let handlers = 0
   let progressAt = clock.elapsed()
+  /** When the group was last seen to count on the consumer. A single look means little: a busy process is late with its heartbeats. */
+  let confirmedAt = progressAt
   let inVain = 0
   let paused = new Set<string>()
   let replacing: Promise<void> | undefined
@@ -69,7 +71,7 @@ export async function consumeSupervised(options: ConsumeOptions, supervisor: Sup
   const isBehind = async (): Promise<boolean> => {
     const topics = options.topics.filter((topic) => !paused.has(topic))
     const [ends, committed] = await Promise.all([log.ends(topics), log.committed(options.groupId, topics)])
-    if (handlers > 0 || !inner.isConfirmed()) return true
+    if (handlers > 0 || isOverdue(confirmedAt)) return true
     return topics.some((topic) =>
       inner.assigned().some((partition) => {
         const position = committed.get(topic)?.get(partition)
@@ -89,13 +91,16 @@ export async function consumeSupervised(options: ConsumeOptions, supervisor: Sup
     inner.abandon()
     await Promise.race([Promise.resolve(options.onRevoked?.(partitions)).catch(() => {}), wait(clock, answerMs)])
     paused = new Set()
-    progressAt = clock.elapsed()
+    progressAt = confirmedAt = clock.elapsed()
     inner = await open()
     if (isStopped) await inner.stop()
   }
 
+  const isOverdue = (since: number): boolean => clock.elapsed() - since >= stallMs * 2 ** inVain
+
   const check = async (): Promise<void> => {
-    if (clock.elapsed() - progressAt < stallMs * 2 ** inVain || isExcused()) return
+    if (inner.isConfirmed()) confirmedAt = clock.elapsed()
+    if (!isOverdue(progressAt) || isExcused()) return
     const isStalled = await Promise.race([isBehind(), wait(clock, answerMs)]).catch((error: unknown) => {
       // Closed under it, as by a crash: there is nothing to watch over any more.
       if (error instanceof LogError && error.code === 'closed') isStopped = true

@@ -140,7 +140,11 @@ export function createKafkaGroup(options: KafkaGroupOptions): KafkaGroup {
         if (mustJoin) {
           const joined = join()
           joining = joined.catch(() => {})
-          await joined
+          await joined.catch((error: unknown) => {
+            // The membership may outlive it, but what made this member join does, too: partitions that it gave back are nobody's yet.
+            mustJoin = true
+            throw error
+          })
         } else {
           const broker = await findCoordinator()
           const sentAt = performance.now()

@@ -72,6 +72,23 @@ describe('A checkpointer', () => {
     expect(bench.written).toEqual([3])
   })
 
+  it('publishes a cut once its outputs are durable, and writes it only when it is published (K1)', async () => {
+    const steps: string[] = []
+    const step = (name: string) => async () => void steps.push(name)
+    const checkpointer = createCheckpointer({
+      role: 'orders',
+      logger: await createLogger({ level: 'fatal', destination: { write() {} }, format: 'json' }),
+      checkpointMs: 1,
+      checkpointDirtyMax: 1,
+      cut: () => void steps.push('cut'),
+      settled: step('settled'),
+      publish: step('published'),
+      write: () => void steps.push('written'),
+    })
+    await checkpointer.now()
+    expect(steps).toEqual(['cut', 'settled', 'published', 'written'])
+  })
+
   it('writes one cut at a time; who asks during one waits for a cut made after the question', async () => {
     const { bench, checkpointer } = await openBench()
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -121,6 +138,43 @@ describe('A checkpointer', () => {
     checkpointer.soon(1)
     await checkpointer.stop()
     expect(bench.written).toEqual([4])
+  })
+
+  it.each([
+    { what: 'publishing took 20 ms', publishMs: 20, writeMs: 0, delayMs: 180 },
+    {
+      what: 'publishing took seconds, because that says little about the next',
+      publishMs: 5_000,
+      writeMs: 0,
+      delayMs: 400,
+    },
+    { what: 'writing took 30 ms', publishMs: 5, writeMs: 30, delayMs: 270 },
+    { what: 'both took next to nothing', publishMs: 1, writeMs: 1, delayMs: 100 },
+  ])('waits $delayMs ms for the next checkpoint when $what (K3)', async ({ publishMs, writeMs, delayMs }) => {
+    let elapsedMs = 0
+    const delays: number[] = []
+    const checkpointer = createCheckpointer({
+      role: 'orders',
+      logger: await createLogger({ level: 'fatal', destination: { write() {} }, format: 'json' }),
+      checkpointMs: 100,
+      checkpointDirtyMax: 1_000,
+      clock: {
+        now: () => 0,
+        elapsed: () => elapsedMs,
+        later: (_, ms) => {
+          delays.push(ms)
+          return () => {}
+        },
+      },
+      cut: () => 0,
+      settled: async () => {},
+      publish: async () => void (elapsedMs += publishMs),
+      write: () => void (elapsedMs += writeMs),
+    })
+    checkpointer.soon(1)
+    await checkpointer.now()
+    checkpointer.soon(1)
+    expect(delays).toEqual([100, delayMs])
   })
 
   it('tells what was written once it is durable, and only who still listens', async () => {
