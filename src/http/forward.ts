@@ -49,7 +49,15 @@ const againMs = 50
 /** What the owner needs of a request; the rest is between the caller and this host. */
 const passedOn = ['accept', 'prefer', 'if-none-match', 'last-event-id', 'idempotency-key', 'traceparent', 'user-agent']
 /** Between two hosts only (RFC 9110, 7.6.1). */
-const hopByHop = ['connection', 'keep-alive', 'transfer-encoding', 'te', 'trailer', 'upgrade', 'proxy-connection']
+const hopByHop = new Set([
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'te',
+  'trailer',
+  'upgrade',
+  'proxy-connection',
+])
 
 /** Creates the forwarder of one app. */
 export function createForward({
@@ -116,7 +124,7 @@ function wasForwarded(req: IncomingMessage): boolean {
 }
 
 async function pass(answer: IncomingMessage, res: ServerResponse): Promise<void> {
-  const headers = Object.fromEntries(Object.entries(answer.headers).filter(([name]) => !hopByHop.includes(name)))
+  const headers = Object.fromEntries(Object.entries(answer.headers).filter(([name]) => !hopByHop.has(name)))
   res.writeHead(answer.statusCode ?? 502, headers)
   // Nothing is to be said any more to a caller that left, or whose owner broke off.
   await pipeline(answer, res).catch(() => res.destroy())

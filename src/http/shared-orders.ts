@@ -126,7 +126,7 @@ async function* watchAll(
   const queue: OrderEvent[] = []
   let wake: (() => void) | undefined
   let room: (() => void) | undefined
-  let failure: unknown
+  let failure: Error | undefined
 
   const follow = async (events: AsyncIterable<OrderEvent>): Promise<void> => {
     for await (const event of events) {
@@ -141,7 +141,7 @@ async function* watchAll(
   const query = resumeAt === undefined ? {} : { after: resumeAt }
   // An id that is none must be told to the caller, and is known here.
   const mine = follow(own.watch(query, stop)).catch((error: unknown) => {
-    failure = error
+    failure = error instanceof Error ? error : new Error(String(error))
     wake?.()
   })
   const heard = new Set<string>()

@@ -65,7 +65,7 @@ function areHostsCalm({ cluster, storage, topics, standbyMs }: CheckOptions): bo
     const disk = cluster.orderDisks.get(unit)!.open()
     // One that follows the others writes until it has caught up.
     const isFollowing = topics.snapshots !== undefined && standbyMs > 0
-    if (isFollowing && !hasRead(storage, disk.positions(), [topics.snapshots!])) return false
+    if (isFollowing && !hasRead(storage, disk.positions(), [topics.snapshots])) return false
     // More hosts than partitions: it waits for one of them to leave.
     if (partitions.length === 0) return true
     return (

@@ -52,7 +52,7 @@ export function startCustomers(options: CustomersOptions): Customers {
       await world.sleep(random.below(60))
       const answered = witness.look(orderId)
       const waitMs = random.pick([0, 0, 50])
-      const answer = await router.askOwner(orderId!, async (shop) => ({ order: await shop.get(orderId!, { waitMs }) }))
+      const answer = await router.askOwner(orderId, async (shop) => ({ order: await shop.get(orderId, { waitMs }) }))
       if (answer !== undefined) answered(answer.order && toJson(answer.order))
     }
     await followed
