@@ -6,6 +6,7 @@
  *     up the owner again.
  * W2: it is tried until an owner answers, for `patienceMs`; a partition that moves is without an owner for a moment. Then 503.
  * W3: nothing is forwarded twice that has begun to be answered, and a caller that leaves takes the forwarded request along.
+ * W4: an owner that does not answer, because it is paused or gone, is waited for only until the group has another one.
  */
 import {
   Agent,
@@ -46,6 +47,9 @@ export interface ForwardOptions {
 /** Names this program in Via. */
 const pseudonym = 'pizza-actors'
 const againMs = 50
+/** How often the owner is looked up while it has not answered. */
+const lookMs = 1_000
+const hasMoved = new Error('The order has another owner')
 /** What the owner needs of a request; the rest is between the caller and this host. */
 const passedOn = ['accept', 'prefer', 'if-none-match', 'last-event-id', 'idempotency-key', 'traceparent', 'user-agent']
 /** Between two hosts only (RFC 9110, 7.6.1). */
@@ -70,19 +74,38 @@ export function createForward({
   const agent = new Agent({ keepAlive: true, maxSockets: 512 })
   closing.addEventListener('abort', () => agent.destroy(), { once: true })
 
-  const ask = (owner: string, req: IncomingMessage, signal: AbortSignal): Promise<IncomingMessage> => {
+  /** Calls back when the group has another owner. @returns a function that ends the watch. */
+  const watchOwner = (partition: number, owner: string, moved: () => void): (() => void) => {
+    const look = async (): Promise<void> => {
+      const now = await peers.ownerOf(partition)
+      if (peers.isHere(partition) || (now !== undefined && now !== owner)) moved()
+    }
+    const timer = setInterval(() => void look(), lookMs)
+    return () => clearInterval(timer)
+  }
+
+  const ask = (
+    { owner, partition }: { owner: string; partition: number },
+    req: IncomingMessage,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> => {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
     const headers: OutgoingHttpHeaders = { via: `1.1 ${pseudonym}` }
     for (const name of passedOn) if (req.headers[name] !== undefined) headers[name] = req.headers[name]
     const timeout = timeoutMs + (parseWait(req.headers['prefer'] as string | undefined, waitMsMax) ?? 0)
     const sent = httpRequest(new URL(req.url ?? '/', owner), { method: req.method ?? 'GET', agent, headers, signal })
     const timer = setTimeout(() => sent.destroy(new Error('The owner did not answer in time')), timeout)
-    sent.once('response', (answer) => {
+    const unwatch = watchOwner(partition, owner, () => sent.destroy(hasMoved))
+    const settle = (): void => {
       clearTimeout(timer)
+      unwatch()
+    }
+    sent.once('response', (answer) => {
+      settle()
       resolve(answer)
     })
     sent.once('error', (error) => {
-      clearTimeout(timer)
+      settle()
       reject(error)
     })
     sent.end()
@@ -97,13 +120,17 @@ export function createForward({
       const isForwarded = wasForwarded(req)
       const partition = peers.partitionOf(orderId)
       const signal = createExchangeSignal(res, closing)
-      const dueAt = performance.now() + patienceMs
+      let dueAt = performance.now() + patienceMs
       for (let fresh = false; performance.now() < dueAt; fresh = true) {
         if (peers.isHere(partition)) return false
         const owner = await peers.ownerOf(partition, { fresh: fresh || isForwarded })
         if (owner === peers.self) return false
         if (isForwarded) throw misdirected(orderId)
-        const answer = owner && (await ask(owner, req, signal).catch(() => undefined))
+        const failed = (error: unknown): undefined => {
+          // The time an owner was waited for is not the time it takes to find another.
+          if (error === hasMoved) dueAt = performance.now() + patienceMs
+        }
+        const answer = owner && (await ask({ owner, partition }, req, signal).catch(failed))
         if (closing.aborted) throw stopping()
         if (signal.aborted) return true
         if (answer && answer.statusCode !== 421) {

@@ -44,8 +44,8 @@ export interface KafkaLog extends EventLog {
 
 const defaultTimes: KafkaConsumerTimes = {
   sessionTimeoutMs: 6_000,
-  // Twice the heartbeat: a live member has noticed by then, and a restart waits no longer for the dead.
-  rebalanceTimeoutMs: 1_000,
+  // A live member has noticed by then, also on a busy machine; and who joins waits no longer for one that is dead on another machine.
+  rebalanceTimeoutMs: 2_000,
   heartbeatMs: 500,
   commitMs: 200,
   fetchWaitMs: 100,

@@ -212,7 +212,7 @@ describe('Any host', () => {
 })
 
 /** A host that owns nothing, and is told by the test who does. */
-async function openStandby(ownerOf: Peers['ownerOf']) {
+async function openStandby(ownerOf: Peers['ownerOf'], patienceMs = 8_000) {
   const { orders } = createFakeOrders()
   const peers: Peers = {
     self: 'http://me',
@@ -226,7 +226,7 @@ async function openStandby(ownerOf: Peers['ownerOf']) {
     missing: () => [0],
   }
   const hosts = { own: orders, peers }
-  const app = createOrdersApp({ orders, hosts, deadLetters: {} as never, limits, scrape, logger, patienceMs: 200 })
+  const app = createOrdersApp({ orders, hosts, deadLetters: {} as never, limits, scrape, logger, patienceMs })
   const listening = await listen(app, { host: '127.0.0.1', port: 0, drainMs: 100 })
   onTestFinished(() => listening.close())
   return listening.url
@@ -234,7 +234,7 @@ async function openStandby(ownerOf: Peers['ownerOf']) {
 
 describe('While an order moves', () => {
   test('GET answers 503 with Retry-After, and POST goes on', async () => {
-    const url = await openStandby(async () => undefined)
+    const url = await openStandby(async () => undefined, 200)
     const answer = await fetch(`${url}/order/1`)
     expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '1'])
     expect(await answer.json()).toMatchObject({ type: '/problems/moving' })
@@ -260,6 +260,25 @@ describe('While an order moves', () => {
     const answer = await fetch(`${url}/order/1?x=y`)
     expect(await answer.text()).toBe('GET /order/1?x=y 1.1 pizza-actors')
     expect(fresh).toEqual([false, true, true])
+  })
+
+  test('an owner that does not answer is waited for only until there is another one', async () => {
+    const silent = createServer(() => {})
+    const now = createServer((_req, res) => void res.end('from the new owner'))
+    const urls = await Promise.all(
+      [silent, now].map(async (server) => {
+        await once(server.listen(0, '127.0.0.1'), 'listening')
+        onTestFinished(() => {
+          server.closeAllConnections()
+          server.close()
+        })
+        return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+      }),
+    )
+    let owner = urls[0]
+    silent.once('request', () => (owner = urls[1]))
+    const url = await openStandby(async () => owner)
+    expect(await (await fetch(`${url}/order/1`)).text()).toBe('from the new owner')
   })
 
   test('a caller that leaves takes the forwarded request along', async () => {
