@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Argument, Command } from 'commander'
 import { startGenerator } from './generator.ts'
+import { parseInstances, toProcesses } from './instances.ts'
 import { createProgress } from './progress.ts'
 import { runLoad } from './runs.ts'
 import { endOnSignals, startSystem, type Mode } from './systems.ts'
@@ -53,22 +54,25 @@ const command = new Command('npm run profile --')
   .option('--clients <n>', 'clients that order at a time', Number, 64)
   .option('--count <n>', 'pizzas in each order', Number, 2)
   .option('--rows <n>', 'functions listed for each process', Number, 25)
+  .option('--instances <n>', 'on Kafka: processes of the role orders; also role=n,… or all=n')
   .parse()
 const [mode] = command.args as [Mode]
-const { seconds, clients, count, rows } = command.opts<{
+const { seconds, clients, count, rows, instances } = command.opts<{
   seconds: number
   clients: number
   count: number
   rows: number
+  instances?: string
 }>()
 
 const dir = mkdtempSync(join(tmpdir(), 'pizza-profile-'))
 const progress = createProgress(process.stderr)
 endOnSignals()
-const envOf = (role: string) => ({
-  NODE_OPTIONS: `--cpu-prof --cpu-prof-interval=500 --cpu-prof-dir=${join(dir, role)}`,
+const envOf = (name: string) => ({
+  NODE_OPTIONS: `--cpu-prof --cpu-prof-interval=500 --cpu-prof-dir=${join(dir, name.replaceAll(' ', '-'))}`,
 })
-const system = await startSystem({ mode, dataIn: tmpdir(), envOf })
+const processes = instances === undefined ? undefined : toProcesses(parseInstances(instances))
+const system = await startSystem({ mode, dataIn: tmpdir(), envOf, ...(processes && { processes }) })
 const generator = startGenerator()
 let fromMs = 0
 let toMs = 0
@@ -84,20 +88,20 @@ try {
   await generator.stop()
   await system.stop()
 }
-for (const role of readdirSync(dir)) describe(role)
+for (const name of readdirSync(dir)) describe(name)
 console.log(`\nProfiles: ${dir}`)
 
-/** A role's process writes one file; started by a launcher it may write a small one more. */
-function describe(role: string): void {
-  const files = readdirSync(join(dir, role)).map((file) => readFileSync(join(dir, role, file), 'utf8'))
+/** A process writes one file; started by a launcher it may write a small one more. */
+function describe(name: string): void {
+  const files = readdirSync(join(dir, name)).map((file) => readFileSync(join(dir, name, file), 'utf8'))
   const profile = JSON.parse(files.toSorted((a, b) => b.length - a.length)[0]!) as Profile
   const { byGroup, byFunction, busyUs } = addUp(profile)
-  const table = (name: string, figures: ReadonlyMap<string, number>, max: number) => {
+  const table = (title: string, figures: ReadonlyMap<string, number>, max: number) => {
     const top = [...figures].sort(([, a], [, b]) => b - a).slice(0, max)
     const lines = top.map(([what, us]) => [what, (us / 1_000).toFixed(0), `${((us / busyUs) * 100).toFixed(1)} %`])
-    console.log(`\n${printTable([name, 'ms', 'of busy'], lines)}`)
+    console.log(`\n${printTable([title, 'ms', 'of busy'], lines)}`)
   }
-  console.log(`\n## ${role}: busy ${(busyUs / 1e6).toFixed(1)} s`)
+  console.log(`\n## ${name}: busy ${(busyUs / 1e6).toFixed(1)} s`)
   table('self time by group', byGroup, 40)
   table('self time by function', byFunction, rows)
 }

@@ -112,8 +112,11 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     }
   }
 
-  const find = (orderId: string, signal?: AbortSignal): Promise<OrderView | undefined> =>
-    lookUp(orderId, () => view(orderId), signal)
+  const find = async (orderId: string, signal?: AbortSignal): Promise<OrderView | undefined> => {
+    // Nearly always there is nothing to wait for.
+    const known = host.gate.isCurrent([placeKey(orderId, topics.partitions)]) ? view(orderId) : undefined
+    return known ?? lookUp(orderId, () => view(orderId), signal)
+  }
 
   /** The order as soon as it is ready, or as it is when the time is up or the signal aborts. */
   const findReady = async (orderId: string, waitMs: number, signal?: AbortSignal): Promise<OrderView | undefined> => {
