@@ -99,7 +99,8 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     onBatch: (records) => takeBatch(parts, records),
   }
   const isExcused = () => outbox.failingSince !== undefined || checkpointer.failingSince !== undefined
-  const supervisor = { log, logger, role: 'orders', tallies, isExcused, clock }
+  const { orphans } = partitions
+  const supervisor = { log, logger, role: 'orders', tallies, isExcused, orphans, clock }
   const consumer = (consumerRef.consumer = await consumeSupervised(consuming, supervisor))
   gate.check()
 
@@ -162,8 +163,15 @@ function createParts(options: OrderHostOptions) {
   const gate = createStartGate({ log, logger, topics, applied, consumerRef, clock })
   const owned = () => gate.partitions
   const checkpoint = () => checkpointer.now()
+  const checkpointSoon = () => checkpointer.soon(cache.dirtyCount)
   const taking = { applied, held, router, gate, hooks, tallies, read, consumerRef }
-  const partitions = createOwnedPartitions({ ...options, ...taking, wakeReaders: ready.wakeAll, checkpoint })
+  const partitions = createOwnedPartitions({
+    ...options,
+    ...taking,
+    wakeReaders: ready.wakeAll,
+    checkpoint,
+    checkpointSoon,
+  })
   const { handover } = partitions
   const commits = createCommits(consumerRef, read, logger)
   const { commit } = commits

@@ -4,7 +4,8 @@
  * W1: a partition that comes is taken over from its last owner before anything of it is read; what was held of it is held again in the turn in which its
  *     positions are known, because a checkpoint of these positions would forget what they pass.
  * W2: a partition that goes is checkpointed first, so that the next owner has nothing to replay, and then leaves nothing in memory.
- * W3: one that another owner has taken already is dropped at once, and given back to the group.
+ * W3: one that another owner has taken already is dropped at once, and given back to the group. That may come too early for the consumer,
+ *     so whoever watches over it asks for `orphans` as well.
  */
 import type { Assignment, Consumer, EventLog, LogRecord } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
@@ -43,6 +44,8 @@ export interface OwnedPartitionsOptions {
   readonly wakeReaders: () => void
   /** Resolves when everything applied so far is written. */
   readonly checkpoint: () => Promise<void>
+  /** Something was applied that is to be written soon. */
+  readonly checkpointSoon: () => void
 }
 
 export interface OwnedPartitions {
@@ -53,6 +56,8 @@ export interface OwnedPartitions {
   takeOver(partitions: readonly number[]): Promise<Assignment>
   /** For the consumer, when they go. */
   giveBack(partitions: readonly number[]): Promise<void>
+  /** Partitions that the group counts on this host for, and that it does not work on. */
+  orphans(): readonly number[]
   /** Settles toppings whose order should be known by now. */
   settleHeld(): Promise<void>
 }
@@ -61,6 +66,7 @@ export interface OwnedPartitions {
 export function createOwnedPartitions(options: OwnedPartitionsOptions): OwnedPartitions {
   const { log, logger, store, topics, groupId, applied, held, router, gate, tallies, read, consumerRef } = options
   const requested = new Map<number, number>()
+  const taking = new Set<number>()
 
   const drop = (partitions: readonly number[]): void => {
     gate.close(partitions)
@@ -80,22 +86,37 @@ export function createOwnedPartitions(options: OwnedPartitionsOptions): OwnedPar
   const handover = createHandover(options, lose)
   const settleHeld = () => router.settleHeld(async () => toPositions(await log.ends([topics.orders]), gate.partitions))
 
+  const take = async (partitions: readonly number[]): Promise<Assignment> => {
+    await handover.take(partitions)
+    const asked = await log.committed(groupId, [topics.orders])
+    for (const [partition, position] of asked.get(topics.orders) ?? []) requested.set(partition, position)
+    const positions = toReadPositions(store.positions(), await log.starts(read), partitions)
+    applied.load(positions)
+    applied.notify()
+    router.holdAgain(store.held().filter(({ partition }) => partitions.includes(partition)))
+    const pausedTopics = await gate.open(partitions)
+    await settleHeld()
+    // What was held may have found its order, or gone to the dead letters.
+    options.checkpointSoon()
+    return { positions, pausedTopics }
+  }
+
   return {
     handover,
     isRequested: ({ partition, offset }) => offset < (requested.get(partition) ?? 0),
     async takeOver(partitions) {
       tallies.rebalances++
       drop(partitions)
-      await handover.take(partitions)
-      const asked = await log.committed(groupId, [topics.orders])
-      for (const [partition, position] of asked.get(topics.orders) ?? []) requested.set(partition, position)
-      const positions = toReadPositions(store.positions(), await log.starts(read), partitions)
-      applied.load(positions)
-      applied.notify()
-      router.holdAgain(store.held().filter(({ partition }) => partitions.includes(partition)))
-      const pausedTopics = await gate.open(partitions)
-      await settleHeld()
-      return { positions, pausedTopics }
+      for (const partition of partitions) taking.add(partition)
+      try {
+        return await take(partitions)
+      } finally {
+        for (const partition of partitions) taking.delete(partition)
+      }
+    },
+    orphans() {
+      const assigned = consumerRef.consumer?.assigned() ?? []
+      return assigned.filter((partition) => !gate.has(partition) && !taking.has(partition))
     },
     async giveBack(partitions) {
       // Where another owner has them already this host is fenced, and nothing is written.

@@ -6,6 +6,7 @@
  *     does not confirm it; but not while the log does not answer, or its role says why it cannot work: a new one could do no better.
  * U2: what did not help is tried ever more rarely, so that a handler that always hangs does not keep the role busy with itself.
  * U3: the handler that hung counts for nothing once its consumer is replaced: the records come again.
+ * U4: partitions that the role does not work on, though they are its own, are given back to the group.
  */
 import { LogError, type ConsumeOptions, type Consumer, type EventLog } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
@@ -19,6 +20,8 @@ export interface SupervisorOptions {
   readonly tallies: Tallies
   /** Whether the role knows why it does not get on, and tells of it. */
   readonly isExcused: () => boolean
+  /** Partitions of its own that the role does not work on (default: none). */
+  readonly orphans?: () => readonly number[]
   readonly clock?: Clock
   /** Default 10,000. */
   readonly stallMs?: number
@@ -32,7 +35,7 @@ const doublingsMax = 5
 
 /** Joins a group as `EventLog.consume` does; the consumer it gives may be another one underneath from time to time. */
 export async function consumeSupervised(options: ConsumeOptions, supervisor: SupervisorOptions): Promise<Consumer> {
-  const { log, logger, role, tallies, isExcused, clock = systemClock, stallMs = 10_000 } = supervisor
+  const { log, logger, role, tallies, isExcused, orphans, clock = systemClock, stallMs = 10_000 } = supervisor
   let generation = 0
   let handlers = 0
   let progressAt = clock.elapsed()
@@ -100,6 +103,8 @@ export async function consumeSupervised(options: ConsumeOptions, supervisor: Sup
 
   const check = async (): Promise<void> => {
     if (inner.isConfirmed()) confirmedAt = clock.elapsed()
+    const idle = orphans?.() ?? []
+    if (idle.length > 0) inner.renounce(idle)
     if (!isOverdue(progressAt) || isExcused()) return
     const isStalled = await Promise.race([isBehind(), wait(clock, answerMs)]).catch((error: unknown) => {
       // Closed under it, as by a crash: there is nothing to watch over any more.

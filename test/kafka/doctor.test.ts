@@ -37,7 +37,7 @@ describe.skipIf(!(await kafkaAvailable()))(`The doctor on Kafka (${needsKafka})`
     const args = [...writeConfig(`bootstrap.servers=${broker.bootstrapServers}`), '--topic-prefix', 'none-']
     const { code, warn, fail } = await examine(args)
     expect({ code, fail }).toEqual({ code: exitCodes.ok, fail: [] })
-    expect(warn).toHaveLength(7)
+    expect(warn).toHaveLength(8)
     expect(warn[0]).toMatch(/none-orders +is not there yet/)
     const log = createKafkaLog({ connection: { brokers: [broker.bootstrapServers], clientId: 'test', ssl: false } })
     await expect(log.ends(['none-orders'])).rejects.toMatchObject({ code: 'unknown-topic' })
@@ -62,7 +62,7 @@ describe.skipIf(!(await kafkaAvailable()))(`The doctor on Kafka (${needsKafka})`
     const { code, lines, warn, fail } = await examine(args)
     expect({ code, fail }).toEqual({ code: exitCodes.ok, fail: [] })
     expect(warn).toEqual([expect.stringMatching(/role veggies +2 records behind.*npm start -- veggies/)])
-    expect(lines).toContainEqual(expect.stringMatching(/^ok +topics +7, each with 6 partitions/))
+    expect(lines).toContainEqual(expect.stringMatching(/^ok +topics +8, each with 6 partitions/))
     expect(lines).toContainEqual(expect.stringMatching(/^ok +clock/))
   })
 })

@@ -43,7 +43,7 @@ export interface SimulateOptions {
 /** Customers who are not done by then go on while the world heals. */
 const faultyStepsMax = 4_000
 /** A shop that is not calm after so many steps more has not calmed down (P5). */
-const healStepsMax = 20_000
+const healStepsMax = 60_000
 
 /** Runs one plan. */
 export async function simulate(plan: Plan, { mutation, hasTrace = false }: SimulateOptions = {}): Promise<Outcome> {
