@@ -6,6 +6,7 @@
  * W2: a partition that goes is checkpointed first, so that the next owner has nothing to replay, and then leaves nothing in memory.
  * W3: one that another owner has taken already is dropped at once, and given back to the group. That may come too early for the consumer,
  *     so whoever watches over it asks for `orphans` as well.
+ * W4: a take-over that is overtaken, because its partitions went while it was under way, comes to nothing: it answers for none of them.
  */
 import type { Assignment, Consumer, EventLog, LogRecord } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
@@ -66,9 +67,11 @@ export interface OwnedPartitions {
 export function createOwnedPartitions(options: OwnedPartitionsOptions): OwnedPartitions {
   const { log, logger, store, topics, groupId, applied, held, router, gate, tallies, read, consumerRef } = options
   const requested = new Map<number, number>()
-  const taking = new Set<number>()
+  /** By partition, the take-over that is under way. */
+  const taking = new Map<number, symbol>()
 
   const drop = (partitions: readonly number[]): void => {
+    for (const partition of partitions) taking.delete(partition)
     gate.close(partitions)
     applied.drop(partitions)
     held.drop(partitions)
@@ -86,15 +89,18 @@ export function createOwnedPartitions(options: OwnedPartitionsOptions): OwnedPar
   const handover = createHandover(options, lose)
   const settleHeld = () => router.settleHeld(async () => toPositions(await log.ends([topics.orders]), gate.partitions))
 
-  const take = async (partitions: readonly number[]): Promise<Assignment> => {
+  const take = async (partitions: readonly number[], isCurrent: () => boolean): Promise<Assignment> => {
     await handover.take(partitions)
     const asked = await log.committed(groupId, [topics.orders])
+    const starts = await log.starts(read)
+    // A consumer that hung was replaced meanwhile, or somebody else has claimed them.
+    if (!isCurrent()) throw new Error(`Partitions ${partitions.join(', ')} went while they were taken over`)
     for (const [partition, position] of asked.get(topics.orders) ?? []) requested.set(partition, position)
-    const positions = toReadPositions(store.positions(), await log.starts(read), partitions)
+    const positions = toReadPositions(store.positions(), starts, partitions)
     applied.load(positions)
     applied.notify()
     router.holdAgain(store.held().filter(({ partition }) => partitions.includes(partition)))
-    const pausedTopics = await gate.open(partitions)
+    const pausedTopics = await gate.open(partitions, isCurrent)
     await settleHeld()
     // What was held may have found its order, or gone to the dead letters.
     options.checkpointSoon()
@@ -107,11 +113,17 @@ export function createOwnedPartitions(options: OwnedPartitionsOptions): OwnedPar
     async takeOver(partitions) {
       tallies.rebalances++
       drop(partitions)
-      for (const partition of partitions) taking.add(partition)
+      const mine = Symbol('take-over')
+      for (const partition of partitions) taking.set(partition, mine)
+      const isCurrent = (): boolean => partitions.every((partition) => taking.get(partition) === mine)
       try {
-        return await take(partitions)
+        return await take(partitions, isCurrent)
+      } catch (error) {
+        // What was claimed is given up, but for what has been taken over once more since.
+        drop(partitions.filter((partition) => (taking.get(partition) ?? mine) === mine && !gate.has(partition)))
+        throw error
       } finally {
-        for (const partition of partitions) taking.delete(partition)
+        for (const partition of partitions) if (taking.get(partition) === mine) taking.delete(partition)
       }
     },
     orphans() {

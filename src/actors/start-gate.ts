@@ -13,8 +13,12 @@ import { systemClock, type Clock } from './clock.ts'
 import { toPositions } from './positions.ts'
 
 export interface StartGate {
-  /** Reads where the topics of these partitions end. @returns the topics that must wait. */
-  open(partitions: readonly number[]): Promise<string[]>
+  /**
+   * Reads where the topics of these partitions end, and opens if that is still wanted then (default: yes).
+   * @returns the topics that must wait.
+   * @throws Error when it is wanted no more.
+   */
+  open(partitions: readonly number[], isWanted?: () => boolean): Promise<string[]>
   /** These partitions went to another owner. */
   close(partitions: readonly number[]): void
   /** Lets toppings and readers in as far as the ends have been applied. Call it after each batch. */
@@ -81,8 +85,9 @@ export function createStartGate(options: StartGateOptions): StartGate {
   }
 
   return {
-    async open(partitions) {
+    async open(partitions, isWanted = () => true) {
       const ends = await log.ends([topics.orders, ...stages])
+      if (!isWanted()) throw new Error(`Partitions ${partitions.join(', ')} went before readers were let in`)
       const endsOfOrders = new Map([[topics.orders, ends.get(topics.orders) ?? []]])
       for (const partition of partitions) {
         const ordersEnd = toPositions(endsOfOrders, [partition])
