@@ -58,9 +58,8 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     throw behind(what, signal)
   }
 
-  /** Waits until nothing is missing that an earlier owner may have shown of the order's partition. */
-  const current = async (orderId: string, signal?: AbortSignal): Promise<void> => {
-    const partitions = [placeKey(orderId, topics.partitions)]
+  /** Waits until nothing is missing that an earlier owner may have shown of these partitions. */
+  const current = async (partitions: readonly number[], signal?: AbortSignal): Promise<void> => {
     if (host.gate.isCurrent(partitions) || (await host.gate.whenCurrent(partitions, catchUpMs, signal))) return
     throw behind('Cannot tell yet how far the orders are', signal)
   }
@@ -76,7 +75,7 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     await patiently(
       `Cannot tell yet whether order ${orderId} exists`,
       async (leftMs) => {
-        await current(orderId, signal)
+        await current([partition], signal)
         found = look()
         if (found !== undefined) return true
         const target = host.backlog.targetOf(orderId) ?? (await readEnds(partition))

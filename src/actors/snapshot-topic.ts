@@ -95,8 +95,12 @@ export function createSnapshotTopic(options: SnapshotTopicOptions): Handover {
 
   const followAll = async (): Promise<void> => {
     try {
-      for (let partition = 0; partition < options.partitions; partition++) {
-        if (!owned.has(partition)) await afterOthers(partition, () => follow(partition))
+      // One look for all: mostly nothing has been written since the last.
+      const ends = (await log.ends([topic])).get(topic) ?? []
+      const known = store.positions().get(topic)
+      for (const [partition, end] of ends.entries()) {
+        if (!owned.has(partition) && known?.get(partition) !== end)
+          await afterOthers(partition, () => follow(partition))
       }
     } catch (error) {
       logger.debug({ err: error, role: 'orders' }, 'Partitions of other owners cannot be followed; trying again')

@@ -1,7 +1,6 @@
 /** Dead letters. `GET /dead-letters?reason=&role=&after=&limit=`: newest first, page by page; `GET /dead-letters/{id}`: one with its record. */
-import type { OutgoingHttpHeaders } from 'node:http'
-import type { DeadLetterQuery, DeadLetters } from '../actors/dead-letter-service.ts'
-import { pathPart, sendJson, type Route } from './exchange.ts'
+import type { DeadLetters } from '../actors/dead-letter-service.ts'
+import { pathPart, sendJson, sendPage, type Route } from './exchange.ts'
 import { createDeadLetterQueryParser } from './parse.ts'
 import { ProblemError } from './problem.ts'
 
@@ -19,10 +18,7 @@ export function createDeadLetterRoutes({ deadLetters, pageRowsMax }: DeadLetterR
       summary: 'Lists dead letters, newest first.',
       handle: async (req, res) => {
         const query = parseQuery(req.query)
-        const page = await deadLetters.page(query)
-        const headers: OutgoingHttpHeaders = { 'cache-control': 'no-cache' }
-        if (page.next !== null) headers['link'] = toNextLink(query, page.next)
-        sendJson(res, 200, { dead_letters: page.dead_letters, next: page.next }, headers)
+        sendPage(res, '/dead-letters', query, await deadLetters.page(query))
       },
     },
     {
@@ -41,15 +37,4 @@ export function createDeadLetterRoutes({ deadLetters, pageRowsMax }: DeadLetterR
       },
     },
   ]
-}
-
-/** The Link header (RFC 8288) to the next page: the same query, continued. */
-function toNextLink({ reason, role, limit }: DeadLetterQuery, next: string): string {
-  const query = new URLSearchParams({
-    ...(reason && { reason }),
-    ...(role && { role }),
-    after: next,
-    limit: String(limit),
-  })
-  return `</dead-letters?${query.toString()}>; rel="next"`
 }

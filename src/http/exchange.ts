@@ -28,6 +28,30 @@ export function sendJson(res: ServerResponse, status: number, body: unknown, hea
   res.end(text)
 }
 
+/** A query for one page of a list: which rows, from where, how many. */
+interface PageQuery {
+  readonly after?: string
+  readonly limit: number
+}
+
+/** Answers with one page of a list, and with the Link to the next one when there is one. */
+export function sendPage(
+  res: ServerResponse,
+  path: string,
+  query: PageQuery,
+  page: { readonly next: string | null },
+): void {
+  const headers: OutgoingHttpHeaders = { 'cache-control': 'no-cache' }
+  if (page.next !== null) headers['link'] = printNextLink(path, query, page.next)
+  sendJson(res, 200, page, headers)
+}
+
+/** The Link header (RFC 8288) to the next page: the same query, continued. */
+export function printNextLink(path: string, { after: _, limit, ...rows }: PageQuery, next: string): string {
+  const search = new URLSearchParams({ ...rows, after: next, limit: String(limit) })
+  return `<${path}?${search.toString()}>; rel="next"`
+}
+
 /** The part of the path a route names. Named parts are always one string in the routes of this API. */
 export function pathPart(req: Request, name: string): string {
   const part = req.params[name]

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { toNextLink } from '../../src/http/order-list.ts'
+import { printNextLink } from '../../src/http/exchange.ts'
 import type { OrderPage } from '../../src/actors/orders.ts'
 import { openShop, readJson } from './shop.ts'
 
@@ -41,7 +41,7 @@ describe('The API listing orders', () => {
   })
 
   test('escapes a cursor in the link', () => {
-    expect(toNextLink({ limit: 5 }, 'a&b>=')).toBe('</orders?after=a%26b%3E%3D&limit=5>; rel="next"')
+    expect(printNextLink('/orders', { limit: 5 }, 'a&b>=')).toBe('</orders?after=a%26b%3E%3D&limit=5>; rel="next"')
   })
 
   test.each([
