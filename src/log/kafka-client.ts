@@ -15,8 +15,17 @@ import kafkajs, { type KafkaConfig, type PartitionMetadata } from 'kafkajs'
 import { LogError, type TopicPartition } from './event-log.ts'
 import type { KafkaConnection } from './kafka-connection.ts'
 import { toLogError } from './kafka-errors.ts'
+import { mendReconnect, type ReopenedConnection } from './kafka-reconnect.ts'
 
 const require = createRequire(import.meta.url)
+
+const { KafkaJSConnectionClosedError } = require('kafkajs/src/errors') as {
+  KafkaJSConnectionClosedError: new (message: string) => Error
+}
+mendReconnect(
+  (require('kafkajs/src/network/connection') as { prototype: ReopenedConnection }).prototype,
+  () => new KafkaJSConnectionClosedError('Closed connection'),
+)
 
 /** A record as kafkajs decodes it. */
 export interface FetchedMessage {
