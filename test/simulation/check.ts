@@ -72,6 +72,8 @@ function areHostsCalm({ cluster, storage, topics, standbyMs }: CheckOptions): bo
     if (partitions.length === 0) return true
     return (
       host.readiness().ready &&
+      // Begun while the world was ill, a call may take seconds, and a list waits for the checkpoint that waits for it.
+      !host.checkpointer.isRunning &&
       // A held record is still on its way to its order or to the dead letters.
       !disk.held().some(({ partition }) => partitions.includes(partition)) &&
       hasRead(storage, disk.positions(), reads, partitions)
