@@ -216,7 +216,7 @@ export const settings = {
     flag: 'live-actors-max',
     value: 'n',
     group: 'Limits',
-    fallback: 10_000,
+    fallback: 5_000,
     help: 'most actors held in memory, orders and pizzas together; the others wait on disk',
     min: 1,
     max: 10_000_000,
