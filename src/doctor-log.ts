@@ -2,7 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createProgress } from './actors/progress.ts'
 import type { Config } from './config.ts'
-import { LogError, type EventLog } from './log/event-log.ts'
+import { LogError, type EventLog, type TopicSpec } from './log/event-log.ts'
+import type { KafkaLog } from './log/kafka-log.ts'
+import type { TopicSettings } from './log/kafka-topics.ts'
 import { recipe } from './menu.ts'
 import { explain } from './start-errors.ts'
 import { createTopics, type Topics } from './topics.ts'
@@ -15,8 +17,11 @@ const skewMsMax = 1_000
 /** Kafka refuses records that are further ahead. */
 const skewMsRefused = 3_600_000
 
+/** A log that may be one of several programs' and set up by somebody else. */
+export type InspectedLog = EventLog & Partial<Pick<KafkaLog, 'topicSettings'>>
+
 /** @throws LogError when the log cannot be reached or refuses the login. */
-export async function* inspectLog(config: Config, log: EventLog): AsyncGenerator<Finding> {
+export async function* inspectLog(config: Config, log: InspectedLog): AsyncGenerator<Finding> {
   const topics = createTopics(recipe, config.topics)
   const counts = await countPartitions(log, topics)
   const where = config.log.kind === 'kafka' ? `Kafka at ${config.log.connection.brokers.join(', ')}` : 'embedded'
@@ -30,6 +35,7 @@ export async function* inspectLog(config: Config, log: EventLog): AsyncGenerator
     yield { level: 'ok', about: 'topics', text: `${findings.length}, each with ${config.topics.partitions} partitions` }
   }
   if (topics.specs.some(({ name }) => counts.get(name) === undefined)) return
+  yield* inspectSettings(topics, log)
   yield* inspectRoles(config, log, topics)
   yield await inspectClock(log, topics)
 }
@@ -57,6 +63,58 @@ function toTopicFinding(config: Config, topic: string, wanted: number, found: nu
   }
   const message = `It has ${found} partitions, and ${wanted} are configured`
   return { level: 'FAIL', about, text: explain(new LogError('partition-count', message), config)!.message }
+}
+
+/** Whether the cluster keeps what the shop is rebuilt from. Says nothing of a log that is set up by this program alone. */
+async function* inspectSettings({ specs }: Topics, log: InspectedLog): AsyncGenerator<Finding> {
+  if (log.topicSettings === undefined) return
+  try {
+    const names = ['cleanup.policy', 'retention.ms', 'retention.bytes']
+    const settings = await log.topicSettings(
+      specs.map(({ name }) => name),
+      names,
+    )
+    const findings = specs.flatMap((spec) => toSettingsFinding(spec, settings.get(spec.name)) ?? [])
+    yield* findings
+    if (findings.length === 0)
+      yield { level: 'ok', about: 'kept records', text: 'the topics keep what a rebuild needs' }
+  } catch (error) {
+    if (!(error instanceof LogError && error.code === 'authentication')) throw error
+    const text =
+      'This user may not see the settings of topics (DescribeConfigs). See yourself that they keep their records: ' +
+      'docs/operate.md, Old records.'
+    yield { level: 'warn', about: 'kept records', text }
+  }
+}
+
+function toSettingsFinding(
+  { name, compacted = false }: TopicSpec,
+  settings: TopicSettings = new Map(),
+): Finding | undefined {
+  const about = name
+  const policies = (settings.get('cleanup.policy') ?? '').split(',')
+  const limits = ['retention.ms', 'retention.bytes'].filter((limit) => Number(settings.get(limit) ?? -1) >= 0)
+  const found = limits.map((limit) => `${limit}=${settings.get(limit)}`).join(', ')
+  const fix = (entries: string): string => `Mend it with kafka-configs --alter --topic ${name} --add-config ${entries}`
+  if (compacted) {
+    if (policies.join() === 'compact') return undefined
+    const what = policies.includes('compact') ? 'deletes records that are old, too' : 'is not compacted'
+    const why = 'a host that takes orders over would read every snapshot there ever was, or miss some'
+    return {
+      level: 'warn',
+      about,
+      text: `${what} (cleanup.policy=${policies.join()}): ${why}. ${fix('cleanup.policy=compact')}`,
+    }
+  }
+  if (policies.includes('compact')) {
+    const what = `is compacted (cleanup.policy=${policies.join()}): of each order only the newest record stays`
+    return { level: 'warn', about, text: `${what}. ${fix('cleanup.policy=delete')}` }
+  }
+  if (limits.length === 0) return undefined
+  const why =
+    'what it deletes, no rebuild brings back, and no role takes that was down meanwhile (docs/operate.md, Old records)'
+  const entries = limits.map((limit) => `${limit}=-1`).join()
+  return { level: 'warn', about, text: `deletes old records (${found}): ${why}. ${fix(entries)}` }
 }
 
 /** How far each role is behind, and whether it gets on. */

@@ -5,9 +5,8 @@
 import { explain } from './start-errors.ts'
 import type { Config } from './config.ts'
 import { keepsState } from './config.ts'
-import { inspectLog } from './doctor-log.ts'
+import { inspectLog, type InspectedLog } from './doctor-log.ts'
 import { inspectDataDir, inspectLocks, inspectNode, inspectPort } from './doctor-machine.ts'
-import type { EventLog } from './log/event-log.ts'
 
 /** `FAIL`: the shop cannot work like this. The text then says what to do. */
 export interface Finding {
@@ -19,7 +18,7 @@ export interface Finding {
 export interface DoctorOptions {
   readonly nodeVersion: string
   /** `undefined` when there is no log yet and the first start makes it. */
-  readonly openLog: () => Promise<EventLog | undefined>
+  readonly openLog: () => Promise<InspectedLog | undefined>
   readonly print: (line: string) => void
 }
 

@@ -15,6 +15,7 @@ import { printBanner } from './banner.ts'
 import { keepsState, parseConfig, type Config } from './config.ts'
 import { startDemo } from './demo.ts'
 import { exitCodes, exitNames, type ExitName } from './exit-codes.ts'
+import type { InspectedLog } from './doctor-log.ts'
 import type { EventLog } from './log/event-log.ts'
 import { createLogger, type Logger } from './logger.ts'
 import { explain } from './start-errors.ts'
@@ -216,7 +217,7 @@ async function run(config: Config, { log, logger, shop, stopAsked }: Running): P
 }
 
 /** Kafka is loaded only when it is asked for: its client costs every start that much. */
-async function openLog(config: Config, logger: Logger): Promise<EventLog> {
+async function openLog(config: Config, logger: Logger): Promise<InspectedLog> {
   const { log, dataDir } = config
   if (log.kind === 'kafka') {
     const { createKafkaLog } = await import('./log/kafka-log.ts')

@@ -20,6 +20,7 @@ export const recordErrorReasons = [
   'unknown-order',
   'unknown-pizza',
   'record-too-large',
+  'unreadable-order',
 ] as const
 /** Every reason there is. The last one is a defect of a machine and not of a record. */
 export const deadLetterReasons = [...recordErrorReasons, 'machine-error'] as const

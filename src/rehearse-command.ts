@@ -34,7 +34,7 @@ export async function runRehearse(config: Config, output: VerifyOutput): Promise
     const report = rehearse({ store, candidate, onProgress })
     output.progress?.('')
     if (config.json) output.print(JSON.stringify({ machineVersion: candidate.machineVersion, ...report }))
-    else printReport(report, { candidate, config, output })
+    else printReport(report, { candidate, output })
     return report.fates.lost + report.fates.rebuild === 0
   } finally {
     store.close()
@@ -45,11 +45,10 @@ const fateTexts: Record<Fate, string> = { lost: 'LOST   ', rebuild: 'REBUILD', c
 
 interface Printing {
   readonly candidate: Candidate
-  readonly config: Config
   readonly output: VerifyOutput
 }
 
-function printReport(report: Report, { candidate, config, output }: Printing): void {
+function printReport(report: Report, { candidate, output }: Printing): void {
   const { orders, fates, groups, ungrouped } = report
   const listed = groups.slice(0, listedMax)
   for (const group of listed) printGroup(group, output)
@@ -59,7 +58,7 @@ function printReport(report: Report, { candidate, config, output }: Printing): v
     .filter((fate) => fates[fate] > 0)
     .map((fate) => `${fates[fate]} ${fate}`)
   const tried = `Tried ${count(orders, 'order')} under machines of version ${candidate.machineVersion}`
-  output.print(`${tried}: ${parts.join(', ') || 'there are none'}. ${adviceOf(report, config)}`)
+  output.print(`${tried}: ${parts.join(', ') || 'there are none'}. ${adviceOf(report)}`)
 }
 
 function printGroup({ fate, restored, replayed, ...group }: Group, output: VerifyOutput): void {
@@ -75,15 +74,10 @@ function count(n: number, thing: string): string {
   return `${n} ${thing}${n === 1 ? '' : 's'}`
 }
 
-function adviceOf({ fates, groups }: Report, { log, topics }: Config): string {
+function adviceOf({ fates, groups }: Report): string {
   if (fates.lost > 0) return 'These machines would lose orders: do not start them on this folder.'
   if (fates.rebuild > 0) {
-    const isShared = log.kind === 'kafka'
-    const state = isShared ? `every orders.sqlite and the topic ${topics.prefix}order-snapshots` : 'orders.sqlite'
-    return (
-      'Without a migration only a rebuild keeps them, and only while the log has all of their records: ' +
-      `stop the orders role, delete ${state}, then start these machines.`
-    )
+    return 'Their snapshots cannot be read, so each is rebuilt from its journal when it is next needed; a migration spares them that.'
   }
   if (fates.changed === 0) return 'Nothing changes.'
   const isApart = groups.some(({ replayed }) => replayed.some(({ kind }) => kind !== 'no-journal'))

@@ -7,7 +7,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Recipe } from '../menu.ts'
-import { parseEnvelope, type JournalEntry } from './order-envelope.ts'
+import { parseEnvelope, type JournalEntry, type OrderSnapshot } from './order-envelope.ts'
 import type { OrderCheckpointer } from './order-checkpoints.ts'
 import type { JournalChunk, OrderStore, StoredOrder } from './order-store.ts'
 
@@ -93,6 +93,8 @@ function createCounting(
   const counts = Array.from({ length: names.length + 1 }, () => 0)
   const stays = names.map(createSamples)
   let pizzas = 0
+  /** Orders whose snapshots cannot be read. */
+  let unread = 0
   let isComplete = false
   let isStopped = false
 
@@ -115,10 +117,11 @@ function createCounting(
 
   const load = ({ order_id, count, placedAt, envelope }: StoredOrder): void => {
     if (open.has(order_id)) return
-    const order = add(order_id, count)
+    const children = readPizzas(envelope, order_id)
+    if (children === undefined) unread++
+    const order = children && add(order_id, count)
     if (order === undefined) return
-    const { children } = parseEnvelope(envelope, order_id).snapshot
-    for (const { snapshot } of Object.values(children)) {
+    for (const { snapshot } of Object.values(children ?? {})) {
       const { pizza_id, toppings, toppedAt } = snapshot.context
       names.forEach((name, bit) => {
         if (toppings[name] !== undefined) order.taken[pizza_id - 1]! |= 1 << bit
@@ -167,7 +170,7 @@ function createCounting(
       const { placedAt, order_id: orderId } = page.at(-1)!
       page = store.list({ ...preparing, after: { placedAt, orderId } })
     }
-    isComplete = pizzas < pizzasMax
+    isComplete = pizzas < pizzasMax && unread === 0
   }
 
   // What happened just before somebody looked tells how long pizzas stay, without waiting for the next to move.
@@ -190,6 +193,14 @@ function createCounting(
       })),
       is_complete: isComplete,
     }),
+  }
+}
+
+function readPizzas(envelope: string, order_id: string): OrderSnapshot['children'] | undefined {
+  try {
+    return parseEnvelope(envelope, order_id).snapshot.children
+  } catch {
+    return undefined
   }
 }
 

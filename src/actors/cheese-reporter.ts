@@ -15,7 +15,7 @@ import { parseTopped } from '../records.ts'
 import { createApplied } from './applied.ts'
 import { createCheckpointer } from './checkpointer.ts'
 import { systemClock, type Clock } from './clock.ts'
-import { toReadPositions } from './positions.ts'
+import { pickPartitions, toReadPositions } from './positions.ts'
 import { createReportFold, type ReportFold } from './report-fold.ts'
 import { sumCounts, toCounts, type Report } from './report.ts'
 import type { ReportCheckpoint, ReportStore } from './report-store.ts'
@@ -56,6 +56,7 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
   applied.load(store.positions())
   const folds = createFolds(store, topic)
   const owned = new Map<number, Owned>()
+  const isOwned = (partition: number): boolean => owned.has(partition)
   const isCurrent = (partition: number): boolean => {
     const { end } = owned.get(partition) ?? {}
     return end !== undefined && applied.position(topic, partition) >= end
@@ -84,8 +85,7 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
     write: (cut: ReportCheckpoint) => store.checkpoint(cut),
     // The group's positions only show others how far it is: the store's are the truth.
     written: ({ positions }) => {
-      const mine = new Map([...(positions.get(topic) ?? [])].filter(([partition]) => owned.has(partition)))
-      void consumerRef.consumer?.commit(new Map([[topic, mine]])).catch(() => {})
+      void consumerRef.consumer?.commit(pickPartitions(positions, isOwned)).catch(() => {})
     },
   })
 
@@ -137,6 +137,10 @@ export async function startCheeseReporter(options: CheeseReporterOptions): Promi
       const dirtyOrders = folds.dirtyOrders()
       checkpointer.soon(dirtyOrders)
       if (dirtyOrders > 2 * cachedOrdersMax) await checkpointer.now()
+    },
+    onPassed(positions) {
+      applied.load(pickPartitions(positions, isOwned))
+      checkpointer.soon(folds.dirtyOrders())
     },
   }
   const isExcused = () => outbox.failingSince !== undefined || checkpointer.failingSince !== undefined

@@ -4,8 +4,8 @@
  *
  * G1: of each pizza and topping the first record of the topping's topic counts; a record without pizza id tops the first pizza
  *     that misses the topping at that point.
- * G2: the same topping in two partitions (a foreign program with other keys) has no order in the log: such an order is
- *     ambiguous and only its shape can be judged.
+ * G2: the same topping, or the same order placed otherwise, in two partitions (a foreign program with other keys) has no order in the
+ *     log: such an order is ambiguous and only its shape can be judged.
  */
 import { createActor } from 'xstate'
 import type { LogRecord } from '../log/event-log.ts'
@@ -21,6 +21,7 @@ interface FoldedTopping {
 }
 
 interface FoldedOrder {
+  readonly partition: number
   readonly count: number
   readonly placedAt: number
   /** By topping (place in the recipe), then by pizza (pizza_id - 1). */
@@ -51,8 +52,11 @@ export function createFold(recipe: Recipe, machine: OrderMachine, isMine: (order
     if (topped === undefined || order === undefined) return
     const slots = order.toppings[places.get(topping)!]!
     const index = topped.pizza_id === undefined ? firstGap(slots, order.count) : topped.pizza_id - 1
-    if (index >= order.count) return
     const { partition, timestampMs: at } = record
+    // Had it come before those of the other partition, it would have topped another pizza.
+    if (topped.pizza_id === undefined && slots.some((slot) => slot !== undefined && slot.partition !== partition))
+      order.isAmbiguous = true
+    if (index >= order.count) return
     const { choice } = topped
     const found = slots[index]
     if (found === undefined) slots[index] = { choice, at, partition }
@@ -62,10 +66,15 @@ export function createFold(recipe: Recipe, machine: OrderMachine, isMine: (order
   return {
     place(record) {
       const order = attempt(() => parseOrder(record.value))
-      if (order === undefined || !isMine(order.order_id) || orders.has(order.order_id)) return
+      if (order === undefined || !isMine(order.order_id)) return
+      const { partition } = record
       const { order_id, count, placed_at } = order
       const placedAt = placed_at === undefined ? record.timestampMs : Date.parse(placed_at)
-      orders.set(order_id, { count, placedAt, toppings: recipe.map(() => []), isAmbiguous: false })
+      const found = orders.get(order_id)
+      if (found === undefined)
+        orders.set(order_id, { partition, count, placedAt, toppings: recipe.map(() => []), isAmbiguous: false })
+      else if (found.partition !== partition && (found.count !== count || found.placedAt !== placedAt))
+        found.isAmbiguous = true
     },
     top,
     orderIds: orders.keys(),

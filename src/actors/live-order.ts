@@ -53,7 +53,24 @@ export function createLiveOrder(
 export function hydrateLiveOrder(machine: OrderMachine, stored: StoredOrder, effects: OrderEffects): LiveOrder {
   const { snapshot } = parseEnvelope(stored.envelope, stored.order_id)
   const actor = createActor(machine, { snapshot: toXStateSnapshot(snapshot), input: { order_id: stored.order_id } })
+  assertRestored(actor)
   return startLiveOrder(actor, stored, effects)
+}
+
+/** XState says nothing of a child that it cannot restore, and keeps an error to itself. */
+function assertRestored(actor: OrderActor): void {
+  const { status, error, children, context } = actor.getSnapshot()
+  if (status === 'error') throw error
+  for (let pizza_id = 1; pizza_id <= context.count; pizza_id++) {
+    const pizza = (children[pizzaKey(pizza_id)] as AnyActorRef | undefined)?.getSnapshot() as Restored | undefined
+    if (pizza === undefined) throw new Error(`Cannot restore order ${context.order_id}: pizza ${pizza_id} is gone`)
+    if (pizza.status === 'error') throw pizza.error
+  }
+}
+
+interface Restored {
+  readonly status: string
+  readonly error?: unknown
 }
 
 function startLiveOrder(

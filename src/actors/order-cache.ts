@@ -7,8 +7,10 @@
  * C2: a passivated actor is dropped, not stopped: it holds nothing outside itself, and stopping is quadratic in its pizzas.
  * C3: an order whose partition went to another owner is dropped, dirty or not; a copy of it that comes later is another one.
  * C4: the limit counts actors, pizzas included, because an order of 1,000 pizzas weighs as much as 300 of 2.
+ * C5: an order whose snapshot cannot be read is rebuilt from its journal, and dirty, so that the next checkpoint mends its stored copy.
  */
 import type { LogRecord } from '../log/event-log.ts'
+import type { Recipe } from '../menu.ts'
 import {
   createLiveOrder,
   entriesAfter,
@@ -19,12 +21,16 @@ import {
   type OrderMachine,
 } from './live-order.ts'
 import { toMachineEvent, type JournalEntry } from './order-envelope.ts'
-import type { OrderStore } from './order-store.ts'
+import { rebuildOrder, type RebuildLog } from './order-rebuild.ts'
+import type { OrderStore, StoredOrder } from './order-store.ts'
 
 export interface OrderCache {
   /** The order if it is in memory; does not wake it. */
   peek(orderId: string): LiveOrder | undefined
-  /** The order, hydrated when it is passivated; `undefined` when it is unknown. */
+  /**
+   * The order, hydrated when it is passivated; `undefined` when it is unknown.
+   * @throws RecordError `unreadable-order` when it can neither be read nor rebuilt.
+   */
   get(orderId: string): LiveOrder | undefined
   /** An order nobody has placed yet, put into memory. */
   create(order: { order_id: string; partition: number; count: number }): LiveOrder
@@ -49,16 +55,19 @@ export interface OrderCache {
 
 export interface OrderCacheOptions {
   readonly machine: OrderMachine
-  readonly store: OrderStore
+  readonly recipe: Recipe
+  readonly store: Pick<OrderStore, 'load' | 'journal'>
   readonly effects: OrderEffects
   readonly liveActorsMax: number
+  readonly rebuilds: RebuildLog
 }
 
 /** Actors there may be beyond the limit until the next checkpoint. */
 const unwrittenMax = 10_000
 
 /** Creates an empty cache. */
-export function createOrderCache({ machine, store, effects, liveActorsMax }: OrderCacheOptions): OrderCache {
+export function createOrderCache(options: OrderCacheOptions): OrderCache {
+  const { machine, store, effects, liveActorsMax } = options
   // Insertion order is idle order: an order that is used is put in again at the end.
   const live = new Map<string, LiveOrder>()
   let dirty = new Set<LiveOrder>()
@@ -84,6 +93,22 @@ export function createOrderCache({ machine, store, effects, liveActorsMax }: Ord
     if (remove(order)) passivations++
   }
 
+  const markDirty = (order: LiveOrder): void => {
+    if (dirty.has(order)) return
+    dirty.add(order)
+    if (remove(order)) add(order)
+  }
+
+  const hydrate = (stored: StoredOrder): LiveOrder => {
+    try {
+      return add(hydrateLiveOrder(machine, stored, effects))
+    } catch (error) {
+      const rebuilt = add(hydrateLiveOrder(machine, rebuildOrder(options, stored, error), effects))
+      markDirty(rebuilt)
+      return rebuilt
+    }
+  }
+
   return {
     peek: (orderId) => live.get(orderId),
     get(orderId) {
@@ -92,14 +117,10 @@ export function createOrderCache({ machine, store, effects, liveActorsMax }: Ord
       const stored = store.load(orderId)
       if (stored === undefined) return undefined
       hydrations++
-      return add(hydrateLiveOrder(machine, stored, effects))
+      return hydrate(stored)
     },
     create: (order) => add(createLiveOrder(machine, order, effects)),
-    markDirty(order) {
-      if (dirty.has(order)) return
-      dirty.add(order)
-      if (remove(order)) add(order)
-    },
+    markDirty,
     takeDirty() {
       const taken = [...dirty]
       dirty = new Set()
@@ -146,7 +167,7 @@ export function createOrderCache({ machine, store, effects, liveActorsMax }: Ord
         repaired.version++
       }
       if (repaired.version === 0) remove(repaired)
-      if (repaired.journal.length > 0) this.markDirty(repaired)
+      if (repaired.journal.length > 0) markDirty(repaired)
     },
     get hydrations() {
       return hydrations

@@ -3,12 +3,12 @@
  * snapshot itself does not say (which machine, which version); the journal lists every event the order took.
  *
  * E1: an envelope is read by the machines that wrote it or newer ones, through their migrations (migrations.ts); anything else is
- *     refused with the order's id (P10).
+ *     refused with the order's id (P10). What these machines are given has the shape they write: they check nothing themselves.
  * E2: a journal entry holds enough to take the event again: history, replay and repair are folds over it.
  */
 import type { AnyActorRef, Snapshot } from 'xstate'
 import { machineVersion, migrations, type MachineVersions, type OldSnapshot } from '../machines/migrations.ts'
-import type { OrderMachineEvent } from '../machines/order.machine.ts'
+import { pizzaKey, type OrderMachineEvent } from '../machines/order.machine.ts'
 
 /** An order's persisted snapshot, as XState's `getPersistedSnapshot` gives it, narrowed to what this shop reads. */
 export interface OrderSnapshot {
@@ -78,7 +78,16 @@ export function printEnvelope(order_id: string, partition: number, snapshot: Ord
  * @throws Error that names the order when it cannot.
  */
 export function parseEnvelope(text: string, order_id: string, machines: MachineVersions = ours): OrderEnvelope {
-  const envelope = parseJson(text, order_id)
+  const envelope = toCurrent(parseJson(text, order_id), order_id, machines)
+  // Other machines may have other shapes; whoever tries them looks at what becomes of them.
+  if (machines === ours && !isOurs(envelope, order_id)) {
+    const why = 'it has not the shape that this program writes'
+    throw new Error(`Cannot read the snapshot of order ${order_id}: ${why}. Only the log can help: ${remedy}`)
+  }
+  return envelope
+}
+
+function toCurrent(envelope: OrderEnvelope, order_id: string, machines: MachineVersions): OrderEnvelope {
   const { schema, machine, version } = envelope
   if (version === machines.machineVersion && schema === 1 && machine === 'order') return envelope
   if (schema !== 1 || machine !== 'order' || !(version <= machines.machineVersion)) {
@@ -94,13 +103,25 @@ const ours: MachineVersions = { machineVersion, migrations }
 
 function parseJson(text: string, order_id: string): OrderEnvelope {
   try {
-    return JSON.parse(text) as OrderEnvelope
+    return (JSON.parse(text) ?? {}) as OrderEnvelope
   } catch (error) {
     const why = `it is not JSON: ${(error as Error).message}`
     throw new Error(`Cannot read the snapshot of order ${order_id}: ${why}. Only the log can help: ${remedy}`, {
       cause: error,
     })
   }
+}
+
+function isOurs({ order_id: named, snapshot }: OrderEnvelope, order_id: string): boolean {
+  const { value, context, children } = (snapshot ?? {}) as Partial<OrderSnapshot>
+  if (named !== order_id || typeof value !== 'string' || context?.order_id !== order_id) return false
+  const { count, placedAt, readyAt } = context
+  if (![count, placedAt, readyAt].every(Number.isSafeInteger)) return false
+  for (let pizza_id = 1; pizza_id <= count; pizza_id++) {
+    const { value: state, context: pizza } = children?.[pizzaKey(pizza_id)]?.snapshot ?? {}
+    if (typeof state !== 'string' || pizza?.pizza_id !== pizza_id || typeof pizza.toppings !== 'object') return false
+  }
+  return true
 }
 
 function migrate({ version, snapshot }: OrderEnvelope, order_id: string, machines: MachineVersions): OrderSnapshot {
@@ -146,10 +167,12 @@ export function printEntries(entries: readonly JournalEntry[]): string {
   )
 }
 
-/** Reads what `printEntries` printed. */
+/** Reads what `printEntries` printed. @throws Error when it is something else. */
 export function parseEntries(text: string): JournalEntry[] {
   return (JSON.parse(text) as EntryRow[]).map(([topic, partition, offset, at, ...rest]) => {
     const coordinates = { topic, partition, offset, at }
+    if (typeof topic !== 'string' || ![partition, offset, at, rest[0]].every(Number.isSafeInteger))
+      throw new Error('Cannot read a journal entry: it has not the shape that this program writes')
     if (rest.length === 1) return { ...coordinates, pizza: null, count: Number(rest[0]) }
     const [pizza_id, topping, choice] = rest as [number, string, string]
     return { ...coordinates, pizza: { pizza_id, topping, choice }, count: null }

@@ -10,7 +10,7 @@
  * O5: a bad record becomes a dead letter and stops nothing.
  * O6: records are applied of partitions that were taken over and not lost since; a lost one leaves nothing behind in memory (P9).
  */
-import type { ConsumeOptions, Consumer, EventLog, LogRecord } from '../log/event-log.ts'
+import type { ConsumeOptions, Consumer, EventLog, LogRecord, Positions } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Recipe } from '../menu.ts'
 import { createOrderMachine } from '../machines/order.machine.ts'
@@ -25,11 +25,13 @@ import { createHeldRecords } from './held-records.ts'
 import type { OrderMachine } from './live-order.ts'
 import { createOrderCache, type OrderCache } from './order-cache.ts'
 import { createCommits, createOrderCheckpointer, type OrderCheckpointer } from './order-checkpoints.ts'
+import { createRebuildLog } from './order-rebuild.ts'
 import { createOrderRouter } from './order-router.ts'
 import { createOrderStats } from './order-stats.ts'
 import type { OrderStore } from './order-store.ts'
 import type { Outbox } from './outbox.ts'
 import { createOwnedPartitions } from './owned-partitions.ts'
+import { pickPartitions } from './positions.ts'
 import { createRoleIo } from './role-io.ts'
 import { atDeadline, type Role, type RoleReadiness, type RoleStats } from './role.ts'
 import { createStartGate, type StartGate } from './start-gate.ts'
@@ -97,6 +99,7 @@ export async function startOrderHost(options: OrderHostOptions): Promise<OrderHo
     onAssigned: partitions.takeOver,
     onRevoked: partitions.giveBack,
     onBatch: (records) => takeBatch(parts, records),
+    onPassed: (positions) => pass(parts, positions),
   }
   const isExcused = () => outbox.failingSince !== undefined || checkpointer.failingSince !== undefined
   const { orphans } = partitions
@@ -144,11 +147,12 @@ function createParts(options: OrderHostOptions) {
   const toppings = [...topics.toppingOf.keys()]
   const read = [topics.orders, ...toppings]
 
+  const rebuilds = createRebuildLog(logger)
   const router = createOrderRouter({
     topics,
     applied,
     held,
-    createCache: (effects) => createOrderCache({ machine, store, effects, liveActorsMax: options.liveActorsMax }),
+    createCache: (effects) => createOrderCache({ ...options, machine, effects, rebuilds }),
     requestPizzas: (orderId, count) => putPizzas(outbox, recipe, topics, orderId, count),
     isRequested: (record) => partitions.isRequested(record),
     announceReady: ready.announce,
@@ -188,16 +192,27 @@ function createParts(options: OrderHostOptions) {
 }
 
 async function takeBatch(parts: Parts, records: readonly LogRecord[]): Promise<void> {
-  const { router, gate, cache, applied, outbox, tallies, checkpointer, partitions } = parts
+  const { router, gate, outbox, tallies, checkpointer } = parts
   const isMine = ({ partition }: LogRecord): boolean => gate.has(partition)
   const apply = (some: readonly LogRecord[]) => router.apply(some.every(isMine) ? some : some.filter(isMine))
   for (let rest = apply(records); rest.length > 0; rest = apply(rest)) await checkpointer.now()
   tallies.recordsTaken += records.length
+  await follow(parts)
+  if (outbox.size > outboxRecordsMax) await outbox.settled()
+}
+
+/** Goes past what is no record: nothing is applied, and the end of a topic may be reached. */
+function pass(parts: Parts, positions: Positions): Promise<void> {
+  parts.applied.load(pickPartitions(positions, parts.gate.has))
+  return follow(parts)
+}
+
+/** Does what may be due when positions have moved. */
+async function follow({ applied, gate, partitions, checkpointer, cache }: Parts): Promise<void> {
   applied.notify()
   gate.check()
   await partitions.settleHeld()
   checkpointer.soon(cache.dirtyCount)
-  if (outbox.size > outboxRecordsMax) await outbox.settled()
 }
 
 async function stop(parts: Parts, consumer: Consumer, deadline: AbortSignal): Promise<void> {

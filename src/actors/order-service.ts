@@ -3,12 +3,12 @@
  *
  * Q1: an unknown id is looked for again after the host has applied the end of `orders` as of the question (read your writes).
  * Q2: after a start, answers wait until the host has applied what an earlier process may have shown (start-gate.ts).
- * Q3: reading never wakes a passivated order.
+ * Q3: reading never wakes a passivated order, but for one whose snapshot cannot be read: it is rebuilt, and written anew.
  * Q4: it answers for the partitions that its host owns; the store may hold others, as of an earlier time (order-store.ts S3).
  */
 import { LogError, type Coordinates, type EventLog, type Positions } from '../log/event-log.ts'
 import { placeKey } from '../log/placement.ts'
-import { printOrder } from '../records.ts'
+import { printOrder, RecordError } from '../records.ts'
 import type { Topics } from '../topics.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { createFeed } from './feed.ts'
@@ -45,7 +45,12 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     const live = host.cache.peek(orderId)
     if (live !== undefined) return live.version === 0 ? undefined : toOrderView(toSnapshot(live.actor), live.version)
     const stored = load(orderId)
-    return stored && toOrderView(parseEnvelope(stored.envelope, orderId).snapshot, stored.version)
+    if (stored === undefined) return undefined
+    try {
+      return toOrderView(parseEnvelope(stored.envelope, orderId).snapshot, stored.version)
+    } catch {
+      return viewRebuilt(host, orderId)
+    }
   }
 
   /** Tries until it works or the time is up: partitions may go and come while somebody waits. @throws OrdersError `behind` */
@@ -219,6 +224,18 @@ export function createOrderService(options: OrderServiceOptions): Orders {
 
     watch: (query, signal) => feed.watch(query, signal),
     readiness: () => host.readiness(),
+  }
+}
+
+/** @throws OrdersError `unreadable` */
+function viewRebuilt(host: OrderHost, orderId: string): OrderView | undefined {
+  try {
+    const order = host.cache.get(orderId)
+    host.checkpointer.soon(host.cache.dirtyCount)
+    return order && toOrderView(toSnapshot(order.actor), order.version)
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error
+    throw new OrdersError('unreadable', error.message, { cause: error })
   }
 }
 

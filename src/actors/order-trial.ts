@@ -20,6 +20,7 @@ import { createHeldRecords } from './held-records.ts'
 import { entriesAfter, type LiveOrder } from './live-order.ts'
 import { createOrderCache } from './order-cache.ts'
 import type { JournalEntry } from './order-envelope.ts'
+import { silentRebuilds } from './order-rebuild.ts'
 import { createOrderRouter } from './order-router.ts'
 import type { OrderStore } from './order-store.ts'
 import { toPositions } from './positions.ts'
@@ -29,7 +30,7 @@ export interface OrderTrialOptions {
   readonly topics: Topics
   readonly recipe: Recipe
   /** The host's store, on a read-only handle that is held still. Missing: everything is read from the log. */
-  readonly store?: Pick<OrderStore, 'load' | 'positions' | 'held'>
+  readonly store?: Pick<OrderStore, 'load' | 'journal' | 'positions' | 'held'>
   /** The orders that records will be tried for. */
   readonly orderIds: ReadonlySet<string>
 }
@@ -68,7 +69,7 @@ export async function createOrderTrial(options: OrderTrialOptions): Promise<Orde
     applied,
     held: createHeldRecords(Infinity),
     createCache: (effects) =>
-      createOrderCache({ machine, store: store as OrderStore, effects, liveActorsMax: Infinity }),
+      createOrderCache({ machine, recipe, store, effects, liveActorsMax: Infinity, rebuilds: silentRebuilds }),
     requestPizzas: () => {},
     isRequested: () => false,
     announceReady: () => {},
@@ -143,8 +144,9 @@ export function orderIdIn(value: Buffer | null): string | undefined {
   }
 }
 
-const nothingStored: Pick<OrderStore, 'load' | 'positions' | 'held'> = {
+const nothingStored: Pick<OrderStore, 'load' | 'journal' | 'positions' | 'held'> = {
   load: () => undefined,
+  journal: () => [],
   positions: () => new Map(),
   held: () => [],
 }

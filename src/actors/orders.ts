@@ -110,7 +110,7 @@ export interface Orders {
   /**
    * The order as of now, `undefined` when no such order was placed. With `waitMs`, holds the answer until the order is ready
    * or the time is up, whichever comes first.
-   * @throws OrdersError `behind` when the host cannot tell yet whether the order exists.
+   * @throws OrdersError `behind` when the host cannot tell yet whether the order exists, `unreadable` when it does and cannot be read.
    */
   get(orderId: string, options?: { waitMs?: number; signal?: AbortSignal }): Promise<OrderView | undefined>
   /**
@@ -136,7 +136,7 @@ export interface Orders {
   readiness(): Readiness
 }
 
-export type OrdersErrorCode = 'key-reused' | 'unavailable' | 'behind' | 'bad-cursor' | 'stopping'
+export type OrdersErrorCode = 'key-reused' | 'unavailable' | 'behind' | 'bad-cursor' | 'stopping' | 'unreadable'
 
 export class OrdersError extends Error {
   readonly code: OrdersErrorCode

@@ -8,7 +8,7 @@
  *     so whoever watches over it asks for `orphans` as well.
  * W4: a take-over that is overtaken, because its partitions went while it was under way, comes to nothing: it answers for none of them.
  */
-import type { Assignment, Consumer, EventLog, LogRecord } from '../log/event-log.ts'
+import type { Assignment, Consumer, EventLog, LogRecord, Positions } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Topics } from '../topics.ts'
 import type { Applied } from './applied.ts'
@@ -96,7 +96,9 @@ export function createOwnedPartitions(options: OwnedPartitionsOptions): OwnedPar
     // A consumer that hung was replaced meanwhile, or somebody else has claimed them.
     if (!isCurrent()) throw new Error(`Partitions ${partitions.join(', ')} went while they were taken over`)
     for (const [partition, position] of asked.get(topics.orders) ?? []) requested.set(partition, position)
-    const positions = toReadPositions(store.positions(), starts, partitions)
+    const stored = store.positions()
+    const positions = toReadPositions(stored, starts, partitions)
+    warnOfDeleted(options, { stored, positions })
     applied.load(positions)
     applied.notify()
     router.holdAgain(store.held().filter(({ partition }) => partitions.includes(partition)))
@@ -137,6 +139,30 @@ export function createOwnedPartitions(options: OwnedPartitionsOptions): OwnedPar
       await options.hooks.onRevoked(partitions)
     },
     settleHeld,
+  }
+}
+
+/**
+ * Tells of records that the log deleted before this host's store had them. The embedded log waits for its groups, so there the store is an
+ * older copy, or the group has another name; Kafka waits for nobody.
+ */
+function warnOfDeleted(
+  { log, logger, topics }: OwnedPartitionsOptions,
+  { stored, positions }: Record<'stored' | 'positions', Positions>,
+): void {
+  const isShared = log.claim !== undefined && topics.snapshots !== undefined
+  const fix = isShared
+    ? 'Set retention.ms=-1 and retention.bytes=-1 on the topic, so that it does not happen again'
+    : 'Stop the shop and put a newer copy of orders.sqlite into its place; to delete it is no help, because a rebuild has only what the log has'
+  for (const [topic, ofTopic] of positions) {
+    for (const [partition, start] of ofTopic) {
+      const from = stored.get(topic)?.get(partition)
+      // Without any it is a rebuild, which has what the log has.
+      if (from === undefined || from >= start) continue
+      const what = `The log has deleted ${topic}/${partition} from ${from} to ${start}, and the state store has not seen it`
+      const fields = { role: 'orders', topic, partition, from, to: start }
+      logger.warn(fields, `${what}: orders may miss what was there for good. ${fix} (docs/operate.md, Old records)`)
+    }
   }
 }
 

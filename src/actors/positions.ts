@@ -18,6 +18,16 @@ export function toPositions(ends: ReadonlyMap<string, readonly number[]>, partit
   )
 }
 
+/** The positions of some partitions. */
+export function pickPartitions(positions: Positions, isPicked: (partition: number) => boolean): Positions {
+  return new Map(
+    [...positions].map(([topic, ofTopic]) => [
+      topic,
+      new Map([...ofTopic].filter(([partition]) => isPicked(partition))),
+    ]),
+  )
+}
+
 /**
  * Where a role that keeps its own positions reads on: at the stored position, or at the start of what the log still has. Every
  * partition is named, because for one that is missing the log would take the group's position, and a deleted store would stay empty.

@@ -43,12 +43,19 @@ export interface Rehearsal {
 
 const losses: ReadonlySet<FindingKind> = new Set(['threw', 'stuck', 'takes-back'])
 
+/** What keeps an order from being rebuilt from its journal, as it would be where `rehearseOrder` says `rebuild`; empty when nothing does. */
+export function findObstacles(candidate: Candidate, stored: StoredOrder, journal: readonly JournalEntry[]): Finding[] {
+  const { replayed } = rehearseOrder(candidate, stored, journal)
+  return replayed.filter(({ kind }) => kind === 'no-journal' || losses.has(kind))
+}
+
 /** Tries a stored order and its whole journal under a candidate. Never throws for what the candidate does. */
 export function rehearseOrder(candidate: Candidate, stored: StoredOrder, journal: readonly JournalEntry[]): Rehearsal {
   const before = attempt(() => (JSON.parse(stored.envelope) as { snapshot: AnySnapshot }).snapshot).value ?? {}
   const isWhole = journal.length === stored.version
-  const shown = isWhole ? shownByJournal(journal) : shownBySnapshot(before)
-  const order: Order = { candidate, stored, shown, finished: finishedIn(before) }
+  const shown = isWhole ? shownByJournal(journal) : (attempt(() => shownBySnapshot(before)).value ?? new Map())
+  const finished = attempt(() => finishedIn(before)).value ?? new Set()
+  const order: Order = { candidate, stored, shown, finished }
   const restored = restore(order, before)
   const replayed = isWhole
     ? replay(order, journal, restored.snapshot ?? before)

@@ -78,25 +78,49 @@ function printHeld({ key, value, timestampMs }: LogRecord): string {
   return JSON.stringify(text)
 }
 
+/** A record that cannot be read, and what it should say by its key. */
+export interface Unreadable {
+  readonly record: LogRecord
+  readonly error: unknown
+  readonly of:
+    | { readonly kind: 'order'; readonly order_id: string }
+    | { readonly kind: 'chunk'; readonly order_id: string; readonly firstVersion: number }
+    | { readonly kind: 'held'; readonly at: Coordinates }
+    | { readonly kind: 'positions' | 'aged' | 'foreign' }
+}
+
+export interface ParsedCheckpoints extends Restored {
+  readonly unreadable: readonly Unreadable[]
+}
+
 /**
  * Reads records of one partition, oldest first; of each key the newest counts.
- * @returns what they say, with positions when they name some: they then end a checkpoint, or follow one.
- * @throws Error that names the record when it cannot be read.
+ * @returns what they say, with positions when they name some: they then end a checkpoint, or follow one; and what cannot be read.
  */
-export function parseCheckpoints(partition: number, records: readonly LogRecord[]): Restored {
+export function parseCheckpoints(partition: number, records: readonly LogRecord[]): ParsedCheckpoints {
   const newest = new Map<string, LogRecord>()
   for (const record of records) if (record.key !== null) newest.set(record.key.toString(), record)
   const restored = { ...createRestored(), partition }
+  const unreadable: Unreadable[] = []
   for (const [key, record] of newest) {
     try {
       if (key.startsWith(':')) readAside(restored, key, record)
       else readOrder(restored, key, record)
     } catch (error) {
-      const { topic, offset } = record
-      throw new Error(`Cannot take over ${key} from ${topic}/${partition}/${offset}`, { cause: error })
+      unreadable.push({ record, error, of: nameOf(key, partition) })
     }
   }
-  return restored
+  return { ...restored, unreadable }
+}
+
+function nameOf(key: string, partition: number): Unreadable['of'] {
+  if (key === positionsKey) return { kind: 'positions' }
+  if (key === agedKey) return { kind: 'aged' }
+  const [, order_id = '', firstVersion] = /^([\w.-]{1,64})(?::([1-9]\d{0,8}))?$/.exec(key) ?? []
+  if (order_id !== '' && firstVersion === undefined) return { kind: 'order', order_id }
+  if (order_id !== '') return { kind: 'chunk', order_id, firstVersion: Number(firstVersion) }
+  const isHeld = /^:held:.+:\d{1,15}$/.test(key)
+  return isHeld ? { kind: 'held', at: parseHeldKey(key, partition) } : { kind: 'foreign' }
 }
 
 /** What is gathered from records. */
@@ -115,9 +139,10 @@ type Gathered = ReturnType<typeof createRestored>
 /** A record that is about no order. */
 function readAside(into: Gathered, key: string, { partition, value }: LogRecord): void {
   if (key === positionsKey) into.positions = parsePositions(value, partition)
-  else if (key === agedKey) into.agedUntil = Number(value)
+  else if (key === agedKey) into.agedUntil = toWhole(Number(value))
   else if (key.startsWith(heldPrefix)) {
     const at = parseHeldKey(key, partition)
+    if (nameOf(key, partition).kind !== 'held') throw new Error(`${JSON.stringify(key)} names no record`)
     if (value === null) into.released.push(at)
     else into.held.push(parseHeld(at, value))
   }
@@ -126,6 +151,7 @@ function readAside(into: Gathered, key: string, { partition, value }: LogRecord)
 /** An order's envelope, a chunk of its journal, or a tombstone of either. */
 function readOrder(into: Gathered, key: string, { partition, value }: LogRecord): void {
   const [orderId = '', firstVersion] = key.split(':')
+  if (nameOf(key, partition).kind === 'foreign') throw new Error(`${JSON.stringify(key)} names no order`)
   if (value === null) {
     if (firstVersion === undefined) into.aged.push(orderId)
     return
@@ -137,7 +163,8 @@ function readOrder(into: Gathered, key: string, { partition, value }: LogRecord)
 
 /** Everything that a stored order says beside its snapshot is in the snapshot. */
 function toStoredOrder(order_id: string, partition: number, envelope: string): StoredOrder {
-  const { snapshot } = parseEnvelope(envelope, order_id)
+  const { snapshot, partition: written } = parseEnvelope(envelope, order_id)
+  if (written !== partition) throw new Error(`Order ${order_id} is of partition ${written}`)
   const { count, placedAt, readyAt } = snapshot.context
   const isReady = snapshot.value === 'ready'
   return {
@@ -152,6 +179,22 @@ function toStoredOrder(order_id: string, partition: number, envelope: string): S
   }
 }
 
+/** What an envelope that cannot be read says all the same, as far as it has the shape of today's. */
+export function peekOrder(
+  order_id: string,
+  { value }: LogRecord,
+): { envelope: string; version: number; count: number } {
+  let envelope = String(value)
+  try {
+    envelope = decompress(value!)
+    const { snapshot } = JSON.parse(envelope) as { snapshot: OrderSnapshot }
+    if (snapshot.context.order_id !== order_id) throw new Error('it is of another order')
+    return { envelope, version: toWhole(countEvents(snapshot)), count: toWhole(snapshot.context.count) }
+  } catch {
+    return { envelope, version: 0, count: 0 }
+  }
+}
+
 /** An order takes only events that change it: its placing, and each topping of each pizza once. */
 function countEvents({ children }: OrderSnapshot): number {
   const pizzas = Object.values(children)
@@ -159,13 +202,18 @@ function countEvents({ children }: OrderSnapshot): number {
 }
 
 function parseChunk(order_id: string, firstVersion: number, text: string): Omit<JournalChunk, 'seq'> {
-  const { status, entries } = JSON.parse(text) as { status: OrderStatus; entries: unknown }
-  return { order_id, firstVersion, status, entries: parseEntries(JSON.stringify(entries)) }
+  const { status, entries: rows } = JSON.parse(text) as { status: OrderStatus; entries: unknown }
+  const entries = parseEntries(JSON.stringify(rows))
+  if (entries.length === 0 || (status !== 'preparing' && status !== 'ready'))
+    throw new Error('it has not the shape that this program writes')
+  return { order_id, firstVersion, status, entries }
 }
 
 function parsePositions(value: Buffer | null, partition: number): Positions {
   const byTopic = JSON.parse(String(value)) as Record<string, number>
-  return new Map(Object.entries(byTopic).map(([topic, position]) => [topic, new Map([[partition, position]])]))
+  const positions = Object.entries(byTopic)
+  if (positions.length === 0) throw new Error('it names no topic')
+  return new Map(positions.map(([topic, position]) => [topic, new Map([[partition, toWhole(position)]])]))
 }
 
 function toHeldKey({ topic, offset }: Coordinates): string {
@@ -181,8 +229,14 @@ function parseHeld(at: Coordinates, text: Buffer): LogRecord {
   const { key, value, timestampMs } = JSON.parse(String(text)) as Record<'key' | 'value', string | null> & {
     timestampMs: number
   }
+  toWhole(timestampMs)
   const toBuffer = (base64: string | null) => (base64 === null ? null : Buffer.from(base64, 'base64'))
   return { ...at, key: toBuffer(key), value: toBuffer(value), timestampMs }
+}
+
+function toWhole(n: number): number {
+  if (Number.isSafeInteger(n) && n >= 0) return n
+  throw new Error(`expected a whole number, got ${String(n)}`)
 }
 
 function compress(text: string): string | Buffer {

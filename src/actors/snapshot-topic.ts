@@ -6,14 +6,16 @@
  * T2: a checkpoint of a partition is one transaction, with the positions that belong to it as its last record.
  * T3: a store knows a partition up to its position in the topic. Where it has none, or one that the topic does not reach, what it
  *     has is dropped and the partition is rebuilt.
- * T4: partitions of other owners are followed now and then, so that little is left to read when one is taken over.
+ * T4: a record that cannot be read stops no take-over (snapshot-damage.ts).
+ * T5: partitions of other owners are followed now and then, so that little is left to read when one is taken over.
  */
-import { LogError, type Claim, type EventLog, type LogRecord } from '../log/event-log.ts'
+import { LogError, type Claim, type EventLog, type LogRecord, type Positions } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Clock } from './clock.ts'
 import type { Handover } from './handover.ts'
 import type { Checkpoint, OrderStore } from './order-store.ts'
-import { setPosition, type MutablePositions } from './positions.ts'
+import { pickPartitions, setPosition, type MutablePositions } from './positions.ts'
+import { createSnapshotDamage } from './snapshot-damage.ts'
 import {
   parseCheckpoints,
   printCheckpoint,
@@ -182,20 +184,22 @@ export function createSnapshotTopic(options: SnapshotTopicOptions): Handover {
 
 /** Reads a range of the topic into the store, page by page. */
 async function readInto(
-  { log, store, topic }: SnapshotTopicOptions,
+  options: SnapshotTopicOptions,
   partition: number,
   range: { from: number; to: number },
 ): Promise<{ records: number; bytes: number }> {
+  const { log, store, topic } = options
   const sums = { records: 0, bytes: 0 }
+  const damage = createSnapshotDamage({ ...options, partition })
   let page: LogRecord[] = []
-  let positions: MutablePositions = new Map()
-  const write = (next: number, isLast: boolean): void => {
-    const restored = parseCheckpoints(partition, page)
-    if (restored.positions.size > 0)
-      positions = new Map([...restored.positions].map(([name, at]) => [name, new Map(at)]))
-    setPosition(positions, topic, partition, next)
-    store.restore({ ...restored, positions: isLast ? positions : new Map() })
+  // Records that others wrote may say no positions: those that are known then go on counting.
+  let positions = toMutable(store.positions(), partition)
+  const write = async (isLast: boolean): Promise<void> => {
+    const restored = await damage.mend(parseCheckpoints(partition, page))
     page = []
+    if (restored.positions.size > 0) positions = toMutable(restored.positions, partition)
+    setPosition(positions, topic, partition, range.to)
+    store.restore({ ...restored, positions: isLast && !damage.arePositionsLost ? positions : new Map() })
   }
   for await (const records of log.read({ topic, partition }, range)) {
     for (const record of records) {
@@ -203,10 +207,19 @@ async function readInto(
       sums.records++
       sums.bytes += (record.key?.length ?? 0) + (record.value?.length ?? 0)
     }
-    if (page.length >= restoreRecordsMax) write(page.at(-1)!.offset + 1, false)
+    if (page.length >= restoreRecordsMax) await write(false)
   }
-  write(range.to, true)
+  await write(true)
+  if (damage.arePositionsLost) {
+    const nothing = { orders: [], chunks: [], held: [], released: [] }
+    store.restore({ partition, ...nothing, positions: damage.positions(positions) })
+  }
+  damage.close()
   return sums
+}
+
+function toMutable(positions: Positions, partition: number): MutablePositions {
+  return new Map([...pickPartitions(positions, (p) => p === partition)].map(([topic, at]) => [topic, new Map(at)]))
 }
 
 function split({ orders, positions, held, aged = [] }: Checkpoint): PartitionCheckpoint[] {

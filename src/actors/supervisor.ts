@@ -49,6 +49,15 @@ export async function consumeSupervised(options: ConsumeOptions, supervisor: Sup
   const open = (): Promise<Consumer> => {
     const mine = ++generation
     handlers = 0
+    const watched = async (handle: () => void | Promise<void>): Promise<void> => {
+      handlers++
+      try {
+        await handle()
+        if (mine === generation) [progressAt, inVain] = [clock.elapsed(), 0]
+      } finally {
+        if (mine === generation) handlers--
+      }
+    }
     return log.consume({
       ...options,
       async onAssigned(partitions) {
@@ -58,15 +67,8 @@ export async function consumeSupervised(options: ConsumeOptions, supervisor: Sup
         progressAt = clock.elapsed()
         return assignment
       },
-      async onBatch(records) {
-        handlers++
-        try {
-          await options.onBatch(records)
-          if (mine === generation) [progressAt, inVain] = [clock.elapsed(), 0]
-        } finally {
-          if (mine === generation) handlers--
-        }
-      },
+      onBatch: (records) => watched(() => options.onBatch(records)),
+      onPassed: (positions) => watched(() => options.onPassed?.(positions)),
     })
   }
   let inner = await open()

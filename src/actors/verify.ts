@@ -79,7 +79,7 @@ async function verifyOrders(options: VerifyOptions, store: OrderStore, progress:
   const { preparing, ready } = store.counts()
   const parts = Math.max(1, Math.ceil((preparing + ready) / ordersPerPart))
   const refused = await readRefused(options)
-  progress.expect(positions, [topics.orders, ...topics.toppingOf.keys()], parts)
+  await progress.expect(positions, [topics.orders, ...topics.toppingOf.keys()], parts)
   const agedUntil = store.agedUntil()
   const isAged = ({ value, context }: OrderSnapshot): boolean => value === 'ready' && context.readyAt < agedUntil
   /** While a partition is being taken over from another host, what there is of it is of no one moment. */
@@ -105,8 +105,14 @@ async function verifyOrders(options: VerifyOptions, store: OrderStore, progress:
       else if (!fold.has(where)) {
         differences.push({ where, what: 'is in the store and not on the log' })
         continue
-      } else differences.push(...compareWithLog(fold, stored))
-      differences.push(...compareWithJournal(machine, stored, entries))
+      }
+      const snapshot = attempt(() => plain(parseEnvelope(stored.envelope, where).snapshot))
+      if (snapshot === undefined) {
+        differences.push({ where, what: 'its snapshot cannot be read' })
+        continue
+      }
+      if (!isTooOld) differences.push(...compareWithLog(fold, where, snapshot))
+      differences.push(...compareWithJournal(machine, { stored, snapshot, entries }))
     }
     for (const orderId of fold.orderIds) {
       if (store.load(orderId) === undefined && !isAged(fold.snapshot(orderId)))
@@ -142,20 +148,20 @@ async function readDeleted({ log }: VerifyOptions, topics: readonly string[]): P
   return ({ topic, partition, offset }) => offset < (starts.get(topic)?.[partition] ?? 0)
 }
 
-function compareWithLog(fold: Fold, { order_id: where, envelope }: StoredOrder): Difference[] {
-  const snapshot = plain(parseEnvelope(envelope, where).snapshot)
+function compareWithLog(fold: Fold, where: string, snapshot: OrderSnapshot): Difference[] {
   const expected = plain(fold.snapshot(where))
   if (isDeepStrictEqual(snapshot, expected)) return []
   return [{ where, what: `snapshot differs from the log: stored ${brief(snapshot)}, log says ${brief(expected)}` }]
 }
 
-function compareWithJournal(
-  machine: OrderMachine,
-  stored: StoredOrder,
-  entries: readonly JournalEntry[],
-): Difference[] {
+interface Written {
+  readonly stored: StoredOrder
+  readonly snapshot: OrderSnapshot
+  readonly entries: readonly JournalEntry[]
+}
+
+function compareWithJournal(machine: OrderMachine, { stored, snapshot, entries }: Written): Difference[] {
   const where = stored.order_id
-  const snapshot = plain(parseEnvelope(stored.envelope, where).snapshot)
   const differences: Difference[] = []
   if (entries.length !== stored.version) {
     differences.push({ where, what: `journal has ${entries.length} events, the snapshot took ${stored.version}` })
@@ -177,7 +183,7 @@ async function verifyReport(options: VerifyOptions, store: ReportStore, progress
   const ofTopic = [...(positions.get(topic) ?? [])]
   const found = new Map(ofTopic.map(([partition]) => [partition, store.counts(partition)]))
   held.release()
-  progress.expect(positions, [topic], 1)
+  await progress.expect(positions, [topic], 1)
   const differences: Difference[] = []
   for (const [partition, position] of ofTopic) {
     const at = new Map([[topic, new Map([[partition, position]])]])
@@ -263,19 +269,23 @@ async function* readTopic(
 
 interface Progress {
   readonly read: number
-  expect(positions: Positions, topics: readonly string[], times: number): void
+  /** That what the log has of these topics, below these positions, will be read so many times. */
+  expect(positions: Positions, topics: readonly string[], times: number): Promise<void>
   advance(records: number): void
 }
 
-function createProgress({ onProgress }: VerifyOptions): Progress {
+function createProgress({ log, onProgress }: VerifyOptions): Progress {
   let read = 0
   let total = 0
   return {
     get read() {
       return read
     },
-    expect(positions, topics, times) {
-      for (const topic of topics) for (const end of positions.get(topic)?.values() ?? []) total += end * times
+    async expect(positions, topics, times) {
+      for (const [topic, ofTopic] of await log.starts(topics)) {
+        for (const [partition, end] of positions.get(topic) ?? [])
+          total += Math.max(0, end - (ofTopic[partition] ?? 0)) * times
+      }
     },
     advance(records) {
       read += records

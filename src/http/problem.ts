@@ -34,6 +34,7 @@ export const problems = {
   'count-over-limit': { status: 422, title: 'The order is larger than this shop takes' },
   'key-reused': { status: 422, title: 'The Idempotency-Key was used for another order' },
   'headers-too-large': { status: 431, title: 'The headers are too large' },
+  unreadable: { status: 500, title: 'The order cannot be read' },
   internal: { status: 500, title: 'Something went wrong here' },
   unavailable: { status: 503, title: 'The shop cannot take this right now' },
   behind: { status: 503, title: 'The shop is still catching up' },
@@ -72,6 +73,7 @@ const problemOfOrdersError = {
   'bad-cursor': 'bad-cursor',
   unavailable: 'unavailable',
   behind: 'behind',
+  unreadable: 'unreadable',
   stopping: 'stopping',
 } as const satisfies Record<OrdersErrorCode, ProblemName>
 

@@ -7,6 +7,8 @@
  * L3: within one partition records come in offset order, and to one member of a group at a time.
  * L4: a record's partition is murmur2(key) modulo the partition count, as the Java clients place it (placement.ts).
  * L5: a partition that is written through claims holds whole appends of its newest claim after those of older ones, never mixed.
+ * L6: a consumer's positions come to the end of every partition it reads (`ends`), whatever stands there: `onBatch` and `onPassed`
+ *     together tell of every offset.
  */
 
 /** Where a record stands in the log. Offsets start at 0 in each partition. */
@@ -65,7 +67,7 @@ export interface ConsumeOptions {
   /** Where to begin when neither the group nor `onAssigned` knows a position. */
   readonly startFrom: 'earliest' | 'latest'
   /**
-   * `group`: the log keeps the position and moves it on a cadence past the records whose handler resolved.
+   * `group`: the log keeps the position and moves it on a cadence past the records whose handler resolved, and what was passed.
    * `own`: the caller keeps positions, gives them in `onAssigned`, and calls `commit` itself.
    */
   readonly positions: 'group' | 'own'
@@ -84,6 +86,13 @@ export interface ConsumeOptions {
    * it. When it throws, the batch is delivered again after a back-off; the error goes to `onError`. It never ends the process.
    */
   readonly onBatch: (records: readonly LogRecord[]) => void | Promise<void>
+  /**
+   * Told that reading went past offsets that hold nothing for a handler, and to which positions: where a program ended a transaction,
+   * aborted one, or where records were deleted. All records before these positions are handled. Called in turn with `onBatch`, and again
+   * when it throws. Whoever waits for the end of a topic needs it, because the last thing there may be no record. A log that numbers
+   * nothing but records never calls it.
+   */
+  readonly onPassed?: (positions: Positions) => void | Promise<void>
   /** Told of handler errors and of trouble with the log itself, for logging and counting. */
   readonly onError?: (error: unknown) => void
   /** Where this member can be reached, for `owners`. */

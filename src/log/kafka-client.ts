@@ -35,12 +35,14 @@ export interface FetchedMessage {
   readonly value: Buffer | null
   readonly headers: Readonly<Record<string, Buffer | Buffer[]>>
   readonly isControlRecord: boolean
+  readonly batchContext: { readonly producerId: string; readonly inTransaction: boolean }
 }
 
 export interface FetchedPartition {
   readonly partition: number
   readonly highWatermark: string
-  readonly abortedTransactions: readonly unknown[]
+  /** Those that reach into what was fetched. */
+  readonly abortedTransactions: readonly { readonly producerId: string; readonly firstOffset: string }[]
   readonly messages: readonly FetchedMessage[]
 }
 
@@ -60,6 +62,14 @@ export interface KafkaBroker {
     }[]
     timeout: number
   }): Promise<unknown>
+  describeConfigs(request: {
+    resources: readonly { type: number; name: string; configNames: readonly string[] }[]
+  }): Promise<{
+    resources: readonly {
+      readonly resourceName: string
+      readonly configEntries: readonly { readonly configName: string; readonly configValue: string | null }[]
+    }[]
+  }>
   joinGroup(request: {
     groupId: string
     memberId: string
@@ -215,11 +225,6 @@ async function sendOn(broker: KafkaBroker, exchange: object): Promise<unknown> {
     throw error
   }
 }
-
-/** kafkajs's filter of records of aborted transactions; programs in other languages may use transactions. */
-export const withoutAborted = require('kafkajs/src/consumer/filterAbortedMessages') as (
-  fetched: Pick<FetchedPartition, 'messages' | 'abortedTransactions'>,
-) => FetchedMessage[]
 
 export const { AssignerProtocol } = kafkajs
 

@@ -9,7 +9,7 @@
  */
 import { LogError, type ConsumeOptions, type Consumer, type Positions } from './event-log.ts'
 import type { KafkaClient } from './kafka-client.ts'
-import { createKafkaCursors, type KafkaCursors } from './kafka-cursors.ts'
+import { createKafkaCursors, type Cursor, type KafkaCursors, type Passed } from './kafka-cursors.ts'
 import { protocolErrorType } from './kafka-errors.ts'
 import { createKafkaHoldings } from './kafka-holdings.ts'
 import { createKafkaGroup, type KafkaGroup, type KafkaGroupTimes, type Processes } from './kafka-group.ts'
@@ -134,12 +134,15 @@ export function createKafkaConsumer(
 
   async function deliver(): Promise<boolean> {
     const batch = cursors.collect()
-    if (batch.records.length === 0) return false
-    await options.onBatch(batch.records)
-    if (state === 'abandoned') return true
-    const moved = cursors.advance(batch)
-    if (options.positions === 'group')
-      for (const { topic, partition, position } of moved) keeper.move(topic, partition, position)
+    if (batch.records.length > 0) {
+      await options.onBatch(batch.records)
+      if (state === 'abandoned') return true
+      keep(cursors.advance(batch), options, keeper)
+    }
+    const passed = cursors.collectPassed()
+    if (passed.length === 0) return batch.records.length > 0
+    await options.onPassed?.(toPositions(passed))
+    if (state !== 'abandoned') keep(cursors.pass(passed), options, keeper)
     return true
   }
 
@@ -216,6 +219,20 @@ export function createKafkaConsumer(
       client.destroy()
     },
   }
+}
+
+function keep(moved: readonly Cursor[], { positions }: ConsumeOptions, keeper: PositionKeeper): void {
+  if (positions === 'own') return
+  for (const { topic, partition, position } of moved) keeper.move(topic, partition, position)
+}
+
+function toPositions(passed: readonly Passed[]): Positions {
+  const positions = new Map<string, Map<number, number>>()
+  for (const { cursor, position } of passed) {
+    const { topic, partition } = cursor
+    positions.set(topic, (positions.get(topic) ?? new Map<number, number>()).set(partition, position))
+  }
+  return positions
 }
 
 function createKeeper(

@@ -21,7 +21,7 @@ import { encodeFetch } from './kafka-encoding.ts'
 import { protocolErrorType } from './kafka-errors.ts'
 import { fetchCommitted, fetchOwners, type Processes } from './kafka-group.ts'
 import { createKafkaProducer } from './kafka-producer.ts'
-import { createKafkaTopics, type KafkaTopics } from './kafka-topics.ts'
+import { createKafkaTopics, fetchTopicSettings, type KafkaTopics, type TopicSettings } from './kafka-topics.ts'
 
 export interface KafkaLogOptions extends Partial<KafkaConsumerTimes> {
   readonly connection: KafkaConnection
@@ -38,6 +38,8 @@ export interface KafkaLogOptions extends Partial<KafkaConsumerTimes> {
 }
 
 export interface KafkaLog extends EventLog {
+  /** What the cluster has set for topics, by topic; for the doctor. @throws LogError */
+  topicSettings(topics: readonly string[], names: readonly string[]): Promise<ReadonlyMap<string, TopicSettings>>
   /** Ends as kill -9 would: no commit, no leave, nothing flushed. For tests. */
   crash(): void
 }
@@ -109,6 +111,7 @@ export function createKafkaLog(options: KafkaLogOptions): KafkaLog {
         fetchCommitted(await cluster.findGroupCoordinator({ groupId }), groupId, topics.partitions(names)),
       )
     },
+    topicSettings: (names, settings) => fetchTopicSettings(client, names, settings),
     async claim(at: TopicPartition) {
       assertOpen(`claim ${at.topic}/${at.partition}`)
       return claims.claim(at)

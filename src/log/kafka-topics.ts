@@ -17,6 +17,29 @@ export interface KafkaTopics {
   offsets(topics: readonly string[], at: ConsumeOptions['startFrom']): Promise<Map<string, number[]>>
 }
 
+/** What a cluster has set for a topic, as it prints it: `retention.ms` and others by name. */
+export type TopicSettings = ReadonlyMap<string, string>
+
+const topicResource = 2
+
+/** Looks up these settings of topics that are there, by topic. @throws LogError `authentication` for a user who may not see them. */
+export async function fetchTopicSettings(
+  client: KafkaClient,
+  topics: readonly string[],
+  names: readonly string[],
+): Promise<Map<string, TopicSettings>> {
+  const wanted = topics.map((name) => ({ type: topicResource, name, configNames: names }))
+  const { resources } = await client.attempt('look up the settings of topics', async (cluster) =>
+    (await cluster.findControllerBroker()).describeConfigs({ resources: wanted }),
+  )
+  return new Map(
+    resources.map(({ resourceName, configEntries }) => [
+      resourceName,
+      new Map(configEntries.map(({ configName, configValue }) => [configName, configValue ?? ''])),
+    ]),
+  )
+}
+
 export function createKafkaTopics(client: KafkaClient, replicationFactor: number): KafkaTopics {
   const counts = new Map<string, number>()
   let keyless = 0

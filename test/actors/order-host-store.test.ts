@@ -172,7 +172,7 @@ describe('The order host on a full disk', () => {
   })
 })
 
-describe('An order of a newer version of the program', () => {
+describe('An order of a newer version of the program, without its journal', () => {
   it('is named and left alone, its records become dead letters, and other orders go on (P10)', async () => {
     const shop = await openMemoryShop({ partitions: 1 })
     const { topics } = shop
@@ -182,6 +182,7 @@ describe('An order of a newer version of the program', () => {
     await first.stop()
     const db = new DatabaseSync(shop.orderFile)
     db.exec(`UPDATE orders SET envelope = json_set(envelope, '$.version', 99) WHERE order_id = 'old'`)
+    db.exec(`DELETE FROM journal WHERE order_id = 'old'`)
     db.close()
     const second = await shop.startHost()
     await shop.append(
@@ -190,7 +191,7 @@ describe('An order of a newer version of the program', () => {
     )
     await until(() => shop.records('dead-letters').length === 1)
     expect(shop.records('dead-letters')[0]!.headers).toMatchObject({
-      reason: 'machine-error',
+      reason: 'unreadable-order',
       detail: expect.stringContaining('Cannot read the snapshot of order old') as string,
     })
     expect(await second.orders.get('other')).toMatchObject({ in_progress: [{ state: 'cheese' }] })

@@ -6,6 +6,7 @@ import { createApplied } from '../../src/actors/applied.ts'
 import { createHeldRecords } from '../../src/actors/held-records.ts'
 import { cutDirtyOrder } from '../../src/actors/live-order.ts'
 import { createOrderCache } from '../../src/actors/order-cache.ts'
+import { silentRebuilds } from '../../src/actors/order-rebuild.ts'
 import { createOrderRouter } from '../../src/actors/order-router.ts'
 import { createOrderStore } from '../../src/actors/order-store.ts'
 import { toOrderView } from '../../src/actors/order-view.ts'
@@ -48,7 +49,8 @@ function openRouter({ machine = createOrderMachine(recipe), heldMax = 10_000, li
     topics,
     applied,
     held,
-    createCache: (effects) => createOrderCache({ machine, store, effects, liveActorsMax }),
+    createCache: (effects) =>
+      createOrderCache({ machine, recipe, store, effects, liveActorsMax, rebuilds: silentRebuilds }),
     requestPizzas: (orderId, count) => void seen.requested.push(`${orderId}: ${count}`),
     isRequested: () => false,
     announceReady: (orderId) => void seen.ready.push(orderId),

@@ -1,14 +1,16 @@
 import { describe, expect, test } from 'vitest'
 import { consumeSupervised } from '../../src/actors/supervisor.ts'
 import { createTallies } from '../../src/actors/tallies.ts'
-import type { ConsumeOptions, Consumer, LogRecord } from '../../src/log/event-log.ts'
+import type { ConsumeOptions, Consumer, EventLog, LogRecord } from '../../src/log/event-log.ts'
+import { markLog } from '../support/marked-log.ts'
 import { openMemoryShop, until } from '../support/memory-shop.ts'
 
 const stallMs = 10
 
 /** A supervised consumer of topic `pizza` on a memory log, with a clock that only moves when the test says so. */
-async function open(options: Partial<ConsumeOptions> = {}, isExcused = () => false) {
+async function open(options: Partial<ConsumeOptions> = {}, isExcused = () => false, wrap = (log: EventLog) => log) {
   const shop = await openMemoryShop({ partitions: 1 })
+  const wrapped = wrap(shop.log)
   const tallies = createTallies()
   const timers = new Set<{ at: number; run: () => void }>()
   let now = 0
@@ -42,9 +44,9 @@ async function open(options: Partial<ConsumeOptions> = {}, isExcused = () => fal
   }
   const inner: Consumer[] = []
   const log = {
-    ...shop.log,
+    ...wrapped,
     async consume(given: ConsumeOptions) {
-      const consumer = await shop.log.consume(given)
+      const consumer = await wrapped.consume(given)
       inner.push(consumer)
       return consumer
     },
@@ -74,6 +76,17 @@ describe('The supervisor', () => {
     expect(batches).toEqual([['first'], ['first', 'second']])
     expect([tallies.recycled, revoked]).toEqual([1, [[0]]])
     expect(logged.some(({ msg }) => msg.includes('replacing it'))).toBe(true)
+    await consumer.stop()
+  })
+
+  test('watches over the handler of what is passed as well', async () => {
+    let passings = 0
+    const onPassed = (): Promise<void> | undefined => (++passings === 1 ? new Promise<void>(() => {}) : undefined)
+    const { tallies, pass, consumer } = await open({ onPassed }, undefined, markLog)
+    await until(() => passings === 1)
+    pass(1_000)
+    await until(() => passings === 2)
+    expect(tallies.recycled).toBe(1)
     await consumer.stop()
   })
 

@@ -1,5 +1,6 @@
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
+import { createOrderStore } from '../../src/actors/order-store.ts'
 import { createReportStore } from '../../src/actors/report-store.ts'
 import { verify } from '../../src/actors/verify.ts'
 import { deleteBelow } from '../../src/log/memory-log.ts'
@@ -67,7 +68,7 @@ describe('Verify (P4)', () => {
     ['another time', setEnvelope('children.pizza-1.snapshot.context.toppedAt', '1')],
     ['another state of a pizza', setEnvelope('children.pizza-2.snapshot.value', `'meats'`)],
     ['another count of ready pizzas', setEnvelope('context.readyCount', '2')],
-    ['another number of pizzas', setEnvelope('context.count', '3')],
+    ['another number of pizzas', setEnvelope('context.count', '1')],
   ])('finds a snapshot with %s', async (_, sql) => {
     const shop = await openStoppedShop()
     tamper(shop.orderFile, sql)
@@ -98,6 +99,7 @@ describe('Verify (P4)', () => {
       `UPDATE journal SET entries = replace(entries, 'bbq', 'light')`,
       ['2: journal does not lead to the snapshot'],
     ],
+    ['a snapshot that cannot be read', setEnvelope('context.count', '3'), ['2: its snapshot cannot be read']],
     [
       'an order listed under a wrong status',
       `UPDATE orders SET status = 'preparing'`,
@@ -201,6 +203,24 @@ describe('Verify (P4)', () => {
     }
   })
 
+  it('counts as its progress what the log still has, and comes to the end of it', async () => {
+    const shop = await openStoppedShop()
+    const { log, recipe, topics, storage } = shop
+    const sauces = shop.records('pizza-with-sauce')
+    const cut = sauces.filter(({ partition }) => partition === sauces[0]!.partition)
+    deleteBelow(storage, sauces[0]!, cut.length)
+    const orderStore = createOrderStore(shop.orderFile, { readOnly: true })
+    const reportStore = createReportStore(shop.reportFile, { readOnly: true })
+    const told: number[][] = []
+    const onProgress = (...progress: [number, number]) => void told.push(progress)
+    await verify({ log, recipe, topics, orderStore, reportStore, onProgress })
+    orderStore.close()
+    reportStore.close()
+    // Two orders, nine toppings, and the two cheeses once more for the report.
+    const whole = 13 - cut.length
+    expect(told.at(-1)).toEqual([whole, whole])
+  })
+
   it('knows an order as too old when only one of its toppings is deleted', async () => {
     const shop = await openStoppedShop()
     const sauce = shop.records('pizza-with-sauce').find(({ key }) => String(key) === '1')!
@@ -226,13 +246,16 @@ describe('Verify (P4)', () => {
     reportStore.close()
   })
 
-  it('counts an order as ambiguous whose topping two partitions tell differently (G2)', async () => {
+  it.each([
+    ['with the id of a pizza', 1],
+    ['without one', undefined],
+  ])('counts an order as ambiguous whose topping two partitions tell differently, %s (G2)', async (_, pizza_id) => {
     const shop = await openMemoryShop({ partitions: 2 })
     const { topics } = shop
     const running = await shop.startHost()
     await shop.append(orderRecord(topics, '7', 1), orderRecord(topics, '8', 1))
     await running.orders.get('8')
-    const sauce = toppedRecord(topics, 'sauce', { order_id: '7', pizza_id: 1, choice: 'bbq' })
+    const sauce = toppedRecord(topics, 'sauce', { order_id: '7', pizza_id, choice: 'bbq' })
     // Without keys the log deals them out: one to each partition.
     await shop.append(
       { ...sauce, key: null },
@@ -245,5 +268,14 @@ describe('Verify (P4)', () => {
     )
     await running.host.checkpointer.now()
     expect(await shop.verify()).toMatchObject({ orders: 2, ambiguous: 1, differences: [] })
+  })
+  it('counts an order as ambiguous that two partitions tell differently (G2)', async () => {
+    const shop = await openMemoryShop({ partitions: 2 })
+    const running = await shop.startHost()
+    const placed = [1, 2].map((count) => ({ ...orderRecord(shop.topics, '7', count), key: null }))
+    await shop.append(...placed)
+    await until(() => [0, 1].every((partition) => running.host.applied.position('orders', partition) === 1))
+    await running.host.checkpointer.now()
+    expect(await shop.verify()).toMatchObject({ orders: 1, ambiguous: 1, differences: [] })
   })
 })

@@ -10,6 +10,7 @@ import {
   valuesOf,
   type ContractContext,
 } from './support.ts'
+import { until } from '../support/until.ts'
 
 async function appendValues(log: EventLog, topic: string, values: readonly string[]): Promise<void> {
   await log.append(values.map((value) => ({ topic, key: 'k', value })))
@@ -25,6 +26,7 @@ export function describePositions(context: () => ContractContext): void {
   describeGroupPositions(context)
   describeOwnPositions(context)
   describePauses(context)
+  describeEnds(context)
 }
 
 function describeGroupPositions(context: () => ContractContext): void {
@@ -204,4 +206,47 @@ function describePauses(context: () => ContractContext): void {
     await signal.until(() => member.records.length >= 6)
     expect(distinctValues(member.records)).toEqual(['o0', 'o1', 'o2', 'p0', 'p1', 'p2'])
   })
+}
+
+function describeEnds(context: () => ContractContext): void {
+  it.each(['group', 'own'] as const)(
+    'tells its reader of everything up to the end, whatever stands there, and the group too (L6; positions: %s)',
+    async (positions) => {
+      const log = await context().open()
+      const topic = await createTopic(log, 1)
+      const signal = createSignal()
+      const groupId = uniqueName('group')
+      let position = 0
+      const reach = (to: number): void => {
+        // All before is handled.
+        expect(to).toBeGreaterThan(position)
+        position = to
+      }
+      const member = await joinGroup(log, {
+        groupId,
+        topics: [topic],
+        signal,
+        positions,
+        onBatch: (records) => reach(records.at(-1)!.offset + 1),
+        onPassed: (passed) => reach(passed.get(topic)!.get(0)!),
+      })
+      const values: string[] = []
+      for (const value of ['1', '2', '3']) {
+        // Where there are claims, the log may have more to say at the end than the record.
+        const claim = await log.claim?.({ topic, partition: 0 })
+        if (claim === undefined) await appendValues(log, topic, [value])
+        else await claim.append([{ key: 'k', value }])
+        values.push(value)
+        await signal.until(() => member.records.length === values.length)
+        const end = await until('the end to be told', async () => {
+          const ends = (await log.ends([topic])).get(topic)!
+          return position === ends[0] ? position : undefined
+        })
+        if (positions === 'own') await member.consumer.commit(positionsOf(topic, end))
+        await until('the group to be there', async () => (await committedAt(log, groupId, topic)) === end)
+      }
+      expect(valuesOf(member.records)).toEqual(values)
+      expect([member.errors, member.violations]).toEqual([[], []])
+    },
+  )
 }

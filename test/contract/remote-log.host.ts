@@ -22,12 +22,13 @@ function callBack(consumer: number, name: string, args: unknown[]): Promise<unkn
   return new Promise((resolve, reject) => callbacks.set(id, { resolve, reject }))
 }
 
-async function consume(consumer: number, plain: Omit<ConsumeOptions, 'onBatch'>): Promise<void> {
+async function consume(consumer: number, plain: Omit<ConsumeOptions, 'onBatch' | 'onPassed'>): Promise<void> {
   const joined = await log.consume({
     ...plain,
     onAssigned: async (partitions) => (await callBack(consumer, 'onAssigned', [partitions])) ?? {},
     onRevoked: async (partitions) => void (await callBack(consumer, 'onRevoked', [partitions])),
     onBatch: async (records) => void (await callBack(consumer, 'onBatch', [records])),
+    onPassed: async (positions) => void (await callBack(consumer, 'onPassed', [positions])),
     onError: (error) => void callBack(consumer, 'onError', [toPlainError(error)]),
   })
   consumers.set(consumer, joined)

@@ -78,7 +78,7 @@ export async function startRemoteLog(factory: RemoteFactory): Promise<RemoteLog>
     sync: () => call('sync', []),
     async consume(options) {
       const { consumer, owned } = addConsumer(options)
-      const { onAssigned: _a, onRevoked: _r, onBatch: _b, onError: _e, ...plain } = options
+      const { onAssigned: _a, onRevoked: _r, onBatch: _b, onPassed: _p, onError: _e, ...plain } = options
       await call('consume', [consumer, plain])
       const remote: Consumer = {
         assigned: () => [...owned].toSorted((a, b) => a - b),

@@ -127,7 +127,7 @@ type MemberOptions = Partial<ConsumeOptions> & Pick<ConsumeOptions, 'groupId' | 
 
 /** Joins a group with a member that writes down everything it is told. */
 export async function joinGroup(log: EventLog, options: MemberOptions): Promise<Member> {
-  const { signal, onBatch, onAssigned, onRevoked, ...rest } = options
+  const { signal, onBatch, onAssigned, onRevoked, onPassed, ...rest } = options
   const owned = new Set<number>()
   const records: LogRecord[] = []
   const errors: unknown[] = []
@@ -160,6 +160,19 @@ export async function joinGroup(log: EventLog, options: MemberOptions): Promise<
       signal.raise()
       try {
         await onBatch?.(batch)
+      } finally {
+        running--
+        signal.raise()
+      }
+    },
+    async onPassed(positions) {
+      if (++running > 1) violations.push('passed while the handler ran')
+      const partitions = [...positions.values()].flatMap((byPartition) => [...byPartition.keys()])
+      if (partitions.length === 0) violations.push('nothing passed')
+      if (partitions.some((partition) => !owned.has(partition)))
+        violations.push(`passed what is not owned: ${partitions}`)
+      try {
+        await onPassed?.(positions)
       } finally {
         running--
         signal.raise()

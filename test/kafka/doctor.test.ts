@@ -3,8 +3,10 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { exitCodes } from '../../src/exit-codes.ts'
+import { createKafkaClient } from '../../src/log/kafka-client.ts'
 import { createKafkaLog } from '../../src/log/kafka-log.ts'
 import { createFolder, run } from '../main-process.ts'
+import { until } from '../support/until.ts'
 import { kafkaAvailable, needsKafka, startTestBroker, type TestBroker } from './broker.ts'
 
 const user = { name: 'baker', password: 'mozzarella-and-basil' }
@@ -63,6 +65,51 @@ describe.skipIf(!(await kafkaAvailable()))(`The doctor on Kafka (${needsKafka})`
     expect({ code, fail }).toEqual({ code: exitCodes.ok, fail: [] })
     expect(warn).toEqual([expect.stringMatching(/role veggies +2 records behind.*npm start -- veggies/)])
     expect(lines).toContainEqual(expect.stringMatching(/^ok +topics +8, each with 6 partitions/))
+    expect(lines).toContainEqual(expect.stringMatching(/^ok +kept records +the topics keep what a rebuild needs/))
     expect(lines).toContainEqual(expect.stringMatching(/^ok +clock/))
   })
+
+  test('warns of topics that do not keep what the shop is rebuilt from, and says how to mend it', async () => {
+    const prefix = 'set-'
+    const args = [...writeConfig(`bootstrap.servers=${broker.bootstrapServers}`), '--topic-prefix', prefix]
+    await createTopics([
+      [`${prefix}orders`, { 'retention.ms': '604800000' }],
+      [`${prefix}pizza-with-sauce`, { 'retention.ms': '-1', 'retention.bytes': '1048576' }],
+      [`${prefix}pizza-with-meats`, { 'retention.ms': '-1', 'cleanup.policy': 'compact' }],
+      [`${prefix}order-snapshots`, { 'retention.ms': '-1' }],
+    ])
+    const shop = run([...args, 'sauce'])
+    await until('the topics', async () => (await examine(args)).lines.some((line) => /^ok +clock/.test(line)))
+    shop.kill('SIGTERM')
+    await shop.ended
+    const { code, warn, fail } = await examine(args)
+    expect({ code, fail }).toEqual({ code: exitCodes.ok, fail: [] })
+    expect(warn).toEqual([
+      expect.stringMatching(
+        /set-orders +deletes old records \(retention\.ms=604800000\): .*--topic set-orders --add-config retention\.ms=-1$/,
+      ),
+      expect.stringMatching(
+        /set-pizza-with-sauce +deletes old records \(retention\.bytes=1048576\).*retention\.bytes=-1$/,
+      ),
+      expect.stringMatching(/set-pizza-with-meats +is compacted .*--add-config cleanup\.policy=delete$/),
+      expect.stringMatching(/set-order-snapshots +is not compacted .*--add-config cleanup\.policy=compact$/),
+    ])
+  })
+
+  /** As somebody else would, before the shop's first start. */
+  async function createTopics(topics: readonly (readonly [string, Readonly<Record<string, string>>])[]): Promise<void> {
+    const connection = { brokers: [broker.bootstrapServers], clientId: 'test', ssl: false }
+    const client = createKafkaClient({ connection, operationTimeoutMs: 10_000, onWarning() {} })
+    await client.attempt('create topics', async (cluster) => {
+      const controller = await cluster.findControllerBroker()
+      const wanted = topics.map(([topic, settings]) => ({
+        topic,
+        numPartitions: 6,
+        replicationFactor: 1,
+        configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
+      }))
+      return controller.createTopics({ topics: wanted, timeout: 10_000 })
+    })
+    await client.close()
+  }
 })

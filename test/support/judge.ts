@@ -41,7 +41,8 @@ async function judgePartition(
   for await (const page of log.read({ topic, partition }, { from: 0, to })) {
     for (const record of page) {
       const where = `${topic}/${partition}/${record.offset}`
-      const { orders, positions } = parseCheckpoints(partition, [record])
+      const { orders, positions, unreadable } = parseCheckpoints(partition, [record])
+      for (const { error } of unreadable) violations.push(`P9: ${where} cannot be read: ${String(error)}`)
       for (const { order_id, version } of orders) {
         snapshots++
         goOn(where, `order ${order_id}`, version)
