@@ -8,9 +8,10 @@
  *
  * Ends with 1 when a seed failed, or when a mutation was not found.
  */
+import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { isMainThread, parentPort, Worker } from 'node:worker_threads'
 import { mutations } from '../test/simulation/mutations.ts'
 import { createPlan } from '../test/simulation/plan.ts'
 import { printStory, runSeeds, tellStory, type SeedsOutcome } from '../test/simulation/run-seeds.ts'
@@ -25,7 +26,7 @@ interface Share {
 const shareMax = 250
 
 if (isMainThread) await main()
-else parentPort!.postMessage(await runSeeds(workerData as Share))
+else parentPort!.on('message', (share: Share) => void runSeeds(share).then((part) => parentPort!.postMessage(part)))
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -94,19 +95,16 @@ async function inShares({ from, count }: Share, workers: number, done: (part: Se
   let next = from
   const end = from + count
   const work = async (): Promise<void> => {
+    // One for all its shares: a new one would have to warm up again.
+    const worker = new Worker(new URL(import.meta.url))
     while (next < end) {
       const share: Share = { from: next, count: Math.min(shareMax, end - next) }
       next += share.count
-      done(await inWorker(share))
+      worker.postMessage(share)
+      const [part] = (await once(worker, 'message')) as [SeedsOutcome]
+      done(part)
     }
+    await worker.terminate()
   }
   await Promise.all(Array.from({ length: workers }, work))
-}
-
-function inWorker(share: Share): Promise<SeedsOutcome> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: share })
-    worker.on('message', resolve)
-    worker.on('error', reject)
-  })
 }
