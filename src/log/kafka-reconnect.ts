@@ -1,11 +1,12 @@
 /**
  * Kafka reconnect. Mends kafkajs's connections, which are opened again after they were closed: as they come, they keep the part of an
  * answer that they had read, go on reading from the socket before, and open several sockets when several requests come at once. Then
- * an answer is read from its middle: wrong, never, or as one of no bytes, which ended the process.
+ * an answer is read from its middle: wrong, never, or as one of no bytes, which ended the process. And they wait for ever for an
+ * answer while they log in.
  *
  * Y1: what was read from one socket never meets what is read from the next.
  * Y2: a connection has one socket; one that is closed is destroyed, and who waited for an answer from it is told so at once.
- * Y3: whatever a peer sends ends at most the connection.
+ * Y3: whatever a peer sends ends at most the connection, and so does silence.
  */
 import type { Socket } from 'node:net'
 
@@ -17,10 +18,14 @@ export interface ReopenedConnection {
   bytesBuffered: number
   bytesNeeded: number
   authHandlers: { onError(): void } | null
+  /** In milliseconds. */
+  readonly requestTimeout: number
   isConnected(): boolean
   connect(): Promise<boolean>
   disconnect(): Promise<boolean>
   processData(bytes: Buffer): void
+  /** Sends one message of a login and takes the answer. */
+  sendAuthRequest(exchange: object): Promise<unknown>
   rejectRequests(error: Error): void
 }
 
@@ -29,7 +34,7 @@ export interface ReopenedConnection {
  * @param toClosedError makes the error for requests whose socket was closed
  */
 export function mendReconnect(prototype: ReopenedConnection, toClosedError: () => Error): void {
-  const { connect, disconnect, processData } = prototype
+  const { connect, disconnect, processData, sendAuthRequest } = prototype
   const opening = new WeakMap<ReopenedConnection, Promise<boolean>>()
 
   prototype.connect = function (this: ReopenedConnection) {
@@ -56,5 +61,9 @@ export function mendReconnect(prototype: ReopenedConnection, toClosedError: () =
     } catch (error) {
       this.socket?.destroy(error as Error)
     }
+  }
+  prototype.sendAuthRequest = function (this: ReopenedConnection, exchange: object) {
+    const late = setTimeout(() => void this.disconnect(), this.requestTimeout)
+    return sendAuthRequest.call(this, exchange).finally(() => clearTimeout(late))
   }
 }

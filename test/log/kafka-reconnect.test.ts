@@ -47,7 +47,7 @@ describe('A connection to a broker that is opened again', () => {
       host: '127.0.0.1',
       port,
       logger: silent,
-      requestTimeout: 2_000,
+      requestTimeout: 500,
       connectionTimeout: 2_000,
       socketFactory: ({ host, onConnect }: { host: string; onConnect: () => void }) =>
         connect({ host, port }, onConnect),
@@ -109,5 +109,17 @@ describe('A connection to a broker that is opened again', () => {
     answer = (request, socket, nth) => socket.write(nth === 1 ? Buffer.alloc(4) : frame(request, 'second'))
     await expect(ask()).rejects.toThrow('outside buffer bounds')
     expect(await ask()).toBe('second')
+  })
+
+  test('waits no longer for a login than for any request', async () => {
+    answer = (request, socket) => socket.write(frame(request, 'again'))
+    await connection.connect()
+    const bytes = Buffer.from([0, 0, 0, 0])
+    answer = () => {}
+    await expect(connection.sendAuthRequest({ request: { encode: () => bytes }, response: {} })).rejects.toThrow(
+      'Connection closed',
+    )
+    answer = (request, socket) => socket.write(frame(request, 'again'))
+    expect(await ask()).toBe('again')
   })
 })
