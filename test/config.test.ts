@@ -51,7 +51,7 @@ describe('A configuration', () => {
       topics: { hasSnapshots: false, prefix: '', partitions: 6 },
       retention: {},
       standbyMs: 2_000,
-      liveActorsMax: 10_000,
+      liveActorsMax: 5_000,
       behindRecordsMax: 50_000,
       checkpointMs: 100,
       checkpointOrdersMax: 1000,
