@@ -138,6 +138,19 @@ describe.skipIf(!browserAvailable())(
       await stop()
     })
 
+    test('keeps what is typed while orders come', async () => {
+      const { stop, url } = await start()
+      const page = await openPage(browser, `${url}/#/orders`)
+      await page.getByLabel('Pizzas').fill('7')
+      const id = await place(url, 1)
+      await page
+        .getByRole('link', { name: id.slice(-6) })
+        .first()
+        .waitFor()
+      expect(await page.getByLabel('Pizzas').inputValue()).toBe('7')
+      await stop()
+    })
+
     test('shows dead letters as text', async () => {
       const world = await openEmbeddedWorld()
       const { stop, url } = await start(world)

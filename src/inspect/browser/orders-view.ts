@@ -105,7 +105,7 @@ function PlaceForm({ onPlaced }: { onPlaced: (id: string) => void }) {
       ${outcome.id && html`Placed <a href=${toHash(`order/${outcome.id}`)}>…${outcome.id.slice(-6)}</a>`}
       ${outcome.problem && html`<span class="bad">${outcome.problem}</span>`}
     </span>
-    <label>Pizzas <input name="count" type="number" min="1" max=${countMax} value="3" required /></label>
+    <label>Pizzas <input name="count" type="number" min="1" max=${countMax} defaultValue="3" required /></label>
     <button class="primary">Order</button>
   </form>`
 }
