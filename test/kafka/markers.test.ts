@@ -178,6 +178,8 @@ describe.skipIf(!(await kafkaAvailable()))(`Behind transactions on Kafka (${need
     await log.append([{ topic, key: zero, value: 'kept 1' }])
     await send(first, 'aborted 4')
     await first.abort()
+    // Brokers answer before they have written that it is aborted: four records, one that is kept, two ends of transactions.
+    await until('both to be aborted', async () => (await endOf(log, topic)) === 7)
     await transact(log, producers[0], topic, 'kept 2', 'commit')
     const kept = ['kept 1', 'kept 2']
     expect(valuesOf(await readAll(log, { topic, partition }))).toEqual(kept)
