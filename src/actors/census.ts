@@ -118,10 +118,10 @@ function createCounting(
   const load = ({ order_id, count, placedAt, envelope }: StoredOrder): void => {
     if (open.has(order_id)) return
     const children = readPizzas(envelope, order_id)
-    if (children === undefined) unread++
-    const order = children && add(order_id, count)
+    if (children === undefined) return void unread++
+    const order = add(order_id, count)
     if (order === undefined) return
-    for (const { snapshot } of Object.values(children ?? {})) {
+    for (const { snapshot } of Object.values(children)) {
       const { pizza_id, toppings, toppedAt } = snapshot.context
       names.forEach((name, bit) => {
         if (toppings[name] !== undefined) order.taken[pizza_id - 1]! |= 1 << bit

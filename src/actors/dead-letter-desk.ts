@@ -3,9 +3,10 @@
  *
  * The whole record is where it always was, unless the log has dropped it: a dead letter's own copy is cut, and is what is left then.
  */
-import { LogError, type EventLog, type LogRecord } from '../log/event-log.ts'
+import type { EventLog, LogRecord } from '../log/event-log.ts'
 import { findEnds } from './dead-letter-list.ts'
 import { isMark, parseLetter, type DeadLetter, type LetterPlace, type RedriveMark } from './dead-letters.ts'
+import { findRecord } from './read-record.ts'
 
 /** `on-the-log`: the record itself. `copy`: it is gone, and the dead letter has all of it. `cut`: it is gone, and so is the rest. */
 export interface Original {
@@ -79,7 +80,7 @@ export function createDeadLetterDesk(log: EventLog, topic: string): DeadLetterDe
     async findOriginal(letter) {
       const { source, key, value, isCut } = letter
       if (source === undefined) return undefined
-      const found = await readOne(log, source)
+      const found = await findRecord(log, source)
       if (found !== undefined && isSame(letter, found)) return { state: 'on-the-log', record: found }
       const timestampMs = Date.parse(source.appendedAt) || 0
       const { topic: from, partition, offset } = source
@@ -87,18 +88,6 @@ export function createDeadLetterDesk(log: EventLog, topic: string): DeadLetterDe
       return { state: isCut ? 'cut' : 'copy', record }
     },
   }
-}
-
-async function readOne(log: EventLog, { topic, partition, offset }: DeadLetter['source'] & {}) {
-  try {
-    for await (const records of log.read({ topic, partition }, { from: offset, to: offset + 1 })) {
-      const found = records.find((record) => record.offset === offset)
-      if (found !== undefined) return found
-    }
-  } catch (error) {
-    if (!(error instanceof LogError && error.code === 'unknown-topic')) throw error
-  }
-  return undefined
 }
 
 /** Topics that were deleted and made again have other records at the same coordinates. */

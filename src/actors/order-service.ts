@@ -20,6 +20,7 @@ import type { OrderStore, StoredOrder } from './order-store.ts'
 import { toHistory, toOrderSummary, toOrderView, toStep } from './order-view.ts'
 import { OrdersError, type HistoryStep, type Orders, type OrderView } from './orders.ts'
 import { toPositions } from './positions.ts'
+import { readRecord } from './read-record.ts'
 
 export interface OrderServiceOptions {
   readonly log: EventLog
@@ -219,7 +220,7 @@ export function createOrderService(options: OrderServiceOptions): Orders {
     async step(orderId, version) {
       const entries = await journal(orderId)
       const step = entries && toStep(host.machine, orderId, entries, version)
-      return step && { ...step, record: await readRecord(log, step.event) }
+      return step && { ...step, record: await readText(log, step.event) }
     },
 
     watch: (query, signal) => feed.watch(query, signal),
@@ -267,18 +268,15 @@ function whenReady(host: OrderHost, orderId: string, { waitMs, clock, signal }: 
 }
 
 /** The record at these coordinates, as text; `null` when the log has deleted it. */
-async function readRecord(log: EventLog, { topic, partition, offset }: Coordinates): Promise<HistoryStep['record']> {
+async function readText(log: EventLog, at: Coordinates): Promise<HistoryStep['record']> {
   try {
-    for await (const records of log.read({ topic, partition }, { from: offset, to: offset + 1 })) {
-      const found = records.find((record) => record.offset === offset)
-      if (found === undefined) continue
-      const { key, value, headers = {} } = found
-      return { key: key?.toString('utf8') ?? null, value: value?.toString('utf8') ?? null, headers }
-    }
+    const found = await readRecord(log, at)
+    if (found === undefined) return null
+    const { key, value, headers = {} } = found
+    return { key: key?.toString('utf8') ?? null, value: value?.toString('utf8') ?? null, headers }
   } catch (error) {
     throw toUnavailable(error)
   }
-  return null
 }
 
 function parseCursor(cursor: string): { placedAt: number; orderId: string } {

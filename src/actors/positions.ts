@@ -18,8 +18,8 @@ export function toPositions(ends: ReadonlyMap<string, readonly number[]>, partit
   )
 }
 
-/** The positions of some partitions. */
-export function pickPartitions(positions: Positions, isPicked: (partition: number) => boolean): Positions {
+/** A copy of the positions of some partitions. */
+export function pickPartitions(positions: Positions, isPicked: (partition: number) => boolean): MutablePositions {
   return new Map(
     [...positions].map(([topic, ofTopic]) => [
       topic,

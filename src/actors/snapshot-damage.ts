@@ -9,10 +9,11 @@
  *     these, and what they passed beside them no order took. So nothing is left out, and no order takes anything twice.
  * D4: what is under no key of this shop is passed over.
  */
-import { LogError, type Coordinates, type EventLog, type LogRecord, type Positions } from '../log/event-log.ts'
+import type { Coordinates, EventLog, LogRecord, Positions } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import type { JournalChunk, OrderStore, Restored, StoredOrder } from './order-store.ts'
-import { setPosition, type MutablePositions } from './positions.ts'
+import { pickPartitions, setPosition, type MutablePositions } from './positions.ts'
+import { findRecord } from './read-record.ts'
 import { peekOrder, type ParsedCheckpoints, type Unreadable } from './snapshot-records.ts'
 
 export interface SnapshotDamageOptions {
@@ -73,7 +74,7 @@ export function createSnapshotDamage({ log, logger, store, partition }: Snapshot
   }
 
   const readHeld = async (unread: Unreadable, at: Coordinates): Promise<LogRecord[]> => {
-    const found = await readOne(log, at)
+    const found = await findRecord(log, at)
     const what = found
       ? 'A topping that waits for its order cannot be read; it was read from its own topic again'
       : 'A topping that waits for its order cannot be read, and the log has it no more: append it again when its pizza misses it'
@@ -163,7 +164,7 @@ function toUnreadOrder({ order_id, partition, record, chunks, stored, broken = 0
 }
 
 function positionsOf(store: OrderStore, partition: number, known: Positions): MutablePositions {
-  const positions: MutablePositions = new Map([...known].map(([topic, at]) => [topic, new Map(at)]))
+  const positions = pickPartitions(known, (of) => of === partition)
   const pass = (at: Coordinates): void => {
     if (at.partition !== partition || (positions.get(at.topic)?.get(partition) ?? 0) > at.offset) return
     setPosition(positions, at.topic, partition, at.offset + 1)
@@ -173,20 +174,6 @@ function positionsOf(store: OrderStore, partition: number, known: Positions): Mu
   }
   store.held().forEach(pass)
   return positions
-}
-
-/** The record at these coordinates; `undefined` when the log has deleted it or never had it. */
-async function readOne(log: Pick<EventLog, 'read'>, at: Coordinates): Promise<LogRecord | undefined> {
-  const { topic, partition, offset } = at
-  try {
-    for await (const records of log.read({ topic, partition }, { from: offset, to: offset + 1 })) {
-      const found = records.find((record) => record.offset === offset)
-      if (found !== undefined) return found
-    }
-  } catch (error) {
-    if (!(error instanceof LogError && error.code === 'unknown-topic')) throw error
-  }
-  return undefined
 }
 
 function toPlace({ topic, partition, offset }: LogRecord): Coordinates {

@@ -103,11 +103,11 @@ export function parseCheckpoints(partition: number, records: readonly LogRecord[
   const restored = { ...createRestored(), partition }
   const unreadable: Unreadable[] = []
   for (const [key, record] of newest) {
+    const of = nameOf(key, partition)
     try {
-      if (key.startsWith(':')) readAside(restored, key, record)
-      else readOrder(restored, key, record)
+      readInto(restored, of, record)
     } catch (error) {
-      unreadable.push({ record, error, of: nameOf(key, partition) })
+      unreadable.push({ record, error, of })
     }
   }
   return { ...restored, unreadable }
@@ -136,29 +136,32 @@ const createRestored = () => ({
 
 type Gathered = ReturnType<typeof createRestored>
 
-/** A record that is about no order. */
-function readAside(into: Gathered, key: string, { partition, value }: LogRecord): void {
-  if (key === positionsKey) into.positions = parsePositions(value, partition)
-  else if (key === agedKey) into.agedUntil = toWhole(Number(value))
-  else if (key.startsWith(heldPrefix)) {
-    const at = parseHeldKey(key, partition)
-    if (nameOf(key, partition).kind !== 'held') throw new Error(`${JSON.stringify(key)} names no record`)
-    if (value === null) into.released.push(at)
-    else into.held.push(parseHeld(at, value))
+/** What a record says: a value under its key, or a tombstone. */
+function readInto(into: Gathered, of: Unreadable['of'], { partition, key, value }: LogRecord): void {
+  switch (of.kind) {
+    case 'positions':
+      into.positions = parsePositions(value, partition)
+      return
+    case 'aged':
+      into.agedUntil = toWhole(Number(value))
+      return
+    case 'held':
+      if (value === null) into.released.push(of.at)
+      else into.held.push(parseHeld(of.at, value))
+      return
+    case 'order':
+      if (value === null) into.aged.push(of.order_id)
+      else into.orders.push(toStoredOrder(of.order_id, partition, decompress(value)))
+      return
+    case 'chunk':
+      if (value !== null) into.chunks.push(parseChunk(of.order_id, of.firstVersion, decompress(value)))
+      return
+    case 'foreign': {
+      const name = String(key)
+      // Other versions may have more to say of a partition.
+      if (!name.startsWith(':') || name.startsWith(heldPrefix)) throw new Error(`${JSON.stringify(name)} names nothing`)
+    }
   }
-}
-
-/** An order's envelope, a chunk of its journal, or a tombstone of either. */
-function readOrder(into: Gathered, key: string, { partition, value }: LogRecord): void {
-  const [orderId = '', firstVersion] = key.split(':')
-  if (nameOf(key, partition).kind === 'foreign') throw new Error(`${JSON.stringify(key)} names no order`)
-  if (value === null) {
-    if (firstVersion === undefined) into.aged.push(orderId)
-    return
-  }
-  const text = decompress(value)
-  if (firstVersion === undefined) into.orders.push(toStoredOrder(orderId, partition, text))
-  else into.chunks.push(parseChunk(orderId, Number(firstVersion), text))
 }
 
 /** Everything that a stored order says beside its snapshot is in the snapshot. */

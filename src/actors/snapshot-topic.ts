@@ -9,12 +9,12 @@
  * T4: a record that cannot be read stops no take-over (snapshot-damage.ts).
  * T5: partitions of other owners are followed now and then, so that little is left to read when one is taken over.
  */
-import { LogError, type Claim, type EventLog, type LogRecord, type Positions } from '../log/event-log.ts'
+import { LogError, type Claim, type EventLog, type LogRecord } from '../log/event-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Clock } from './clock.ts'
 import type { Handover } from './handover.ts'
 import type { Checkpoint, OrderStore } from './order-store.ts'
-import { pickPartitions, setPosition, type MutablePositions } from './positions.ts'
+import { pickPartitions, setPosition } from './positions.ts'
 import { createSnapshotDamage } from './snapshot-damage.ts'
 import {
   parseCheckpoints,
@@ -191,13 +191,14 @@ async function readInto(
   const { log, store, topic } = options
   const sums = { records: 0, bytes: 0 }
   const damage = createSnapshotDamage({ ...options, partition })
+  const isIts = (of: number): boolean => of === partition
   let page: LogRecord[] = []
   // Records that others wrote may say no positions: those that are known then go on counting.
-  let positions = toMutable(store.positions(), partition)
+  let positions = pickPartitions(store.positions(), isIts)
   const write = async (isLast: boolean): Promise<void> => {
     const restored = await damage.mend(parseCheckpoints(partition, page))
     page = []
-    if (restored.positions.size > 0) positions = toMutable(restored.positions, partition)
+    if (restored.positions.size > 0) positions = pickPartitions(restored.positions, isIts)
     setPosition(positions, topic, partition, range.to)
     store.restore({ ...restored, positions: isLast && !damage.arePositionsLost ? positions : new Map() })
   }
@@ -216,10 +217,6 @@ async function readInto(
   }
   damage.close()
   return sums
-}
-
-function toMutable(positions: Positions, partition: number): MutablePositions {
-  return new Map([...pickPartitions(positions, (p) => p === partition)].map(([topic, at]) => [topic, new Map(at)]))
 }
 
 function split({ orders, positions, held, aged = [] }: Checkpoint): PartitionCheckpoint[] {
@@ -246,13 +243,9 @@ function only(
   topic: string,
   ends: ReadonlyMap<number, number>,
 ): Checkpoint {
-  const ofPart = [...positions].map(([name, byPartition]): [string, Map<number, number>] => [
-    name,
-    new Map([...byPartition].filter(([partition]) => ends.has(partition))),
-  ])
   return {
     orders: orders.filter(({ partition }) => ends.has(partition)),
-    positions: new Map([...ofPart, [topic, ends]]),
+    positions: new Map([...pickPartitions(positions, (partition) => ends.has(partition)), [topic, ends]]),
     held: held.filter(({ partition }) => ends.has(partition)),
     aged: aged.filter(({ partition }) => ends.has(partition)),
   }

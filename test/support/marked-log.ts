@@ -2,6 +2,7 @@
  * Marked log: a log as it looks when every append is a transaction of its own: behind each record stands a marker, which takes an offset
  * and is handed to nobody. Stands between a role and its log; record `n` of the log below is at offset `2n`, its marker at `2n + 1`.
  */
+import { setPosition, type MutablePositions } from '../../src/actors/positions.ts'
 import type { ConsumeOptions, EventLog, LogRecord, Positions } from '../../src/log/event-log.ts'
 
 const below = (offset: number): number => Math.ceil(offset / 2)
@@ -58,10 +59,8 @@ function toMarked(options: ConsumeOptions): ConsumeOptions {
     onBatch: (records) =>
       inTurn(async () => {
         await options.onBatch(records.map(raise))
-        const passed = new Map<string, Map<number, number>>()
-        for (const { topic, partition, offset } of records) {
-          passed.set(topic, (passed.get(topic) ?? new Map<number, number>()).set(partition, above(offset + 1)))
-        }
+        const passed: MutablePositions = new Map()
+        for (const { topic, partition, offset } of records) setPosition(passed, topic, partition, above(offset + 1))
         await options.onPassed?.(passed)
       }),
   }
